@@ -1,0 +1,36 @@
+import type { Announce, CoordinatorTimer, Inquiry } from '#libs/protocol';
+import type { Gather } from '../gather.js';
+import type { Outbox } from '../outbox.js';
+import type { Clock, CoordinatorStore } from '../ports.js';
+import type { Timers } from '../timers.js';
+import type { Lingering } from './lingering.js';
+import type { ShardTable } from './shard-table.js';
+import type { Ticket } from './ticket.js';
+import type { TransactionTable, Waiters } from './transaction.js';
+import type { TxidMaker } from './txid-maker.js';
+import type { CoordinatorObserver, CoordinatorOptions, Counters } from './types.js';
+
+export interface OpenInquiry {
+  readonly message: Inquiry;
+  readonly ticket: Ticket;
+}
+
+/** What the parts of one driver share. */
+export interface CoordinatorContext {
+  readonly store: CoordinatorStore;
+  readonly clock: Clock;
+  readonly options: CoordinatorOptions;
+  readonly observer: CoordinatorObserver;
+  readonly table: TransactionTable;
+  readonly waiters: Waiters;
+  readonly timers: Timers<CoordinatorTimer>;
+  readonly outbox: Outbox;
+  readonly inquiries: Gather<OpenInquiry>;
+  readonly lingering: Lingering;
+  readonly shards: ShardTable;
+  readonly txids: TxidMaker;
+  readonly counters: Counters;
+  /** Aborted when the driver stops: ends every retry. */
+  readonly closing: AbortSignal;
+  onAnnounce(messages: readonly Announce[]): Promise<void>;
+}

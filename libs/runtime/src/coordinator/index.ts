@@ -1,0 +1,5 @@
+export { CoordinatorDriver, type CoordinatorDeps } from './driver.js';
+export type { ActInput } from './lane.js';
+export {
+  COORDINATOR_DEFAULTS, type BeginRequest, type BeginResult, type CoordinatorObserver, type CoordinatorOptions, type CoordinatorStats, type FlushStats, type ShardStatus,
+} from './types.js';

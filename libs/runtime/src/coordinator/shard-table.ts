@@ -1,0 +1,206 @@
+import type { CoordinatorTimer } from '#libs/protocol';
+import type { Clock, CoordinatorStore, UnfinishedTransaction } from '../ports.js';
+import { backoffMs, pause, QUICK_BACKOFF } from '../retry.js';
+import type { Timers } from '../timers.js';
+import { noShard } from './errors.js';
+import type { Lane } from './lane.js';
+import type { Lingering } from './lingering.js';
+import { Shard } from './shard.js';
+import type { Ticket } from './ticket.js';
+import type { Transaction, TransactionTable, Waiters } from './transaction.js';
+import type { CoordinatorObserver, CoordinatorOptions, Counters, ShardStatus } from './types.js';
+
+/** Unfinished transactions are loaded this many at a time. */
+const PAGE = 500;
+
+export interface ShardTableDeps {
+  readonly store: CoordinatorStore;
+  readonly clock: Clock;
+  readonly options: CoordinatorOptions;
+  readonly observer: CoordinatorObserver;
+  readonly table: TransactionTable;
+  readonly waiters: Waiters;
+  readonly timers: Timers<CoordinatorTimer>;
+  readonly lingering: Lingering;
+  readonly counters: Counters;
+  readonly closing: AbortSignal;
+}
+
+/**
+ * The shards of this process. The consumer group says which; the store's epoch makes the tenure: raised on taking a shard,
+ * checked by every flush. New work is taken as soon as the epoch is raised, while the old is still being loaded.
+ */
+export class ShardTable {
+  private readonly byId = new Map<number, Shard>();
+  private readonly byLane = new Map<Lane, readonly Shard[]>();
+  private readonly rotation = new Map<Lane, number>();
+  private wanted: ReadonlySet<number> = new Set();
+  /** Assignments are worked on one after the other. */
+  private turn: Promise<void> = Promise.resolve();
+  private takeBackRetry: (() => void) | null = null;
+
+  /** @param lanes shard s belongs to lane s modulo their number */
+  constructor(private readonly deps: ShardTableDeps, private readonly lanes: readonly Lane[]) {}
+
+  get(id: number): Shard | undefined {
+    return this.byId.get(id);
+  }
+
+  status(): readonly ShardStatus[] {
+    const owned = [...this.byId.values()].filter((shard) => shard.state === 'owned').sort((a, b) => a.id - b.id);
+    return owned.map(({ id, epoch, inFlight, recovered }) => ({ shard: id, epoch, inFlight, recovered }));
+  }
+
+  /** The owned shards of the lane. */
+  ofLane(lane: Lane): readonly Shard[] {
+    return this.byLane.get(lane) ?? [];
+  }
+
+  /** The shard for the next begins of the lane, each in turn; null if it owns none. */
+  next(lane: Lane): Shard | null {
+    const shards = this.ofLane(lane);
+    if (shards.length === 0) return null;
+    const turn = (this.rotation.get(lane) ?? 0) + 1;
+    this.rotation.set(lane, turn);
+    return shards[turn % shards.length]!;
+  }
+
+  /** Lets go of what is not in the set at once; resolves when the rest is acquired. Rejects with the store's fault. */
+  assigned(partitions: readonly number[]): Promise<void> {
+    this.wanted = new Set(partitions);
+    for (const shard of this.byId.values()) {
+      if (!this.wanted.has(shard.id)) this.lose(shard);
+    }
+    this.index();
+    const acquired = this.turn.then(() => this.acquire());
+    this.turn = acquired.catch(() => {});
+    return acquired;
+  }
+
+  /** These shards' epochs have been raised by another owner. @param undone what was delivered for them and is not durable */
+  fenced(ids: readonly number[], undone: readonly Ticket[]): void {
+    const fenced = ids.flatMap((id) => this.byId.get(id) ?? []).filter((shard) => shard.state === 'owned');
+    if (fenced.length === 0) return;
+    for (const shard of fenced) {
+      shard.state = 'fenced';
+      this.deps.counters.fenced++;
+      this.dropTransactions(shard);
+      for (const { ticket } of shard.early.splice(0)) shard.undone.add(ticket.batch);
+    }
+    for (const ticket of undone) {
+      if (fenced.includes(ticket.shard)) ticket.shard.undone.add(ticket.batch);
+    }
+    this.index();
+    this.deps.observer.fenced(fenced.map((shard) => shard.id));
+    this.retryLater();
+  }
+
+  /** Lets go of everything. */
+  close(): void {
+    this.wanted = new Set();
+    this.takeBackRetry?.();
+    for (const shard of this.byId.values()) this.lose(shard);
+    this.index();
+  }
+
+  /** Takes one transaction out of memory; whoever waits for it is told to look elsewhere. */
+  forget(transaction: Transaction): void {
+    const { table, waiters, timers, lingering } = this.deps;
+    table.remove(transaction);
+    timers.cancelKey(transaction.txid);
+    lingering.delete(transaction);
+    waiters.drop(transaction);
+    transaction.begin?.reject(noShard());
+    transaction.begin = null;
+  }
+
+  private async acquire(): Promise<void> {
+    const { store, options } = this.deps;
+    await this.dropSuperseded();
+    const fresh = [...this.wanted].filter((id) => this.byId.get(id)?.state !== 'owned');
+    if (fresh.length === 0 || this.deps.closing.aborted) return;
+    for (const { shard, epoch } of await store.acquireShards(fresh, options.instance)) {
+      // Taken away meanwhile: its next owner raises the epoch again.
+      if (this.wanted.has(shard)) this.take(shard, epoch);
+    }
+    this.index();
+  }
+
+  /** A rebalance may give a shard back that somebody else has owned meanwhile. */
+  private async dropSuperseded(): Promise<void> {
+    const kept = [...this.byId.values()].filter((shard) => shard.state === 'owned');
+    if (kept.length === 0) return;
+    const epochs = await this.deps.store.shardEpochs(kept.map((shard) => shard.id));
+    for (const { shard: id, epoch } of epochs) {
+      const shard = this.byId.get(id);
+      if (shard !== undefined && shard.epoch !== epoch) this.lose(shard);
+    }
+  }
+
+  private take(id: number, epoch: number): void {
+    const before = this.byId.get(id);
+    const shard = new Shard(id, epoch, this.lanes[id % this.lanes.length]!);
+    this.byId.set(id, shard);
+    for (const batch of before?.undone ?? []) shard.lane.add({ kind: 'batch', batch, shard });
+    before?.close();
+    shard.recovery = this.recover(shard).catch((error: unknown) => this.deps.observer.error(error, `recover shard ${id}`));
+  }
+
+  private lose(shard: Shard): void {
+    shard.close();
+    if (this.byId.get(shard.id) === shard) this.byId.delete(shard.id);
+    this.dropTransactions(shard);
+  }
+
+  private dropTransactions(shard: Shard): void {
+    for (const transaction of this.deps.table.values()) {
+      if (transaction.shard === shard) this.forget(transaction);
+    }
+  }
+
+  private index(): void {
+    this.byLane.clear();
+    for (const lane of this.lanes) this.byLane.set(lane, [...this.byId.values()].filter((shard) => shard.lane === lane && shard.state === 'owned'));
+  }
+
+  private retryLater(): void {
+    const { clock, options, observer } = this.deps;
+    this.takeBackRetry ??= clock.at(clock.now() + options.fencedRetryMs, () => {
+      this.takeBackRetry = null;
+      if (![...this.byId.values()].some((shard) => shard.state === 'fenced')) return;
+      this.assigned([...this.wanted]).catch((error: unknown) => {
+        observer.error(error, 'acquire shards');
+        this.retryLater();
+      });
+    });
+  }
+
+  // ---------------------------------------------------------------- recovery
+
+  private async recover(shard: Shard): Promise<void> {
+    for (let after: UnfinishedTransaction | undefined, more = true; more;) {
+      const page = await this.loadPage(shard, after);
+      if (page === null) return;
+      // The next page is loaded while this one's records are flushed, not earlier: memory stays bounded by what is unfinished.
+      if (page.length > 0) await new Promise<void>((stepped) => shard.lane.add({ kind: 'recover', shard, page, stepped }));
+      after = page.at(-1);
+      more = page.length === PAGE;
+    }
+    if (shard.state !== 'owned') return;
+    shard.recovered = true;
+    if (shard.early.length > 0) shard.lane.add({ kind: 'messages', messages: shard.early.splice(0), shard });
+  }
+
+  private async loadPage(shard: Shard, after: UnfinishedTransaction | undefined): Promise<readonly UnfinishedTransaction[] | null> {
+    const { store, clock, observer, closing } = this.deps;
+    for (let attempt = 0; shard.state === 'owned' && !closing.aborted; attempt++) {
+      try {
+        return await store.loadUnfinished(shard.id, after?.begin.spec.txid ?? null, PAGE);
+      } catch (error) {
+        observer.error(error, `recover shard ${shard.id}`);
+      }
+      await pause(clock, backoffMs(attempt, QUICK_BACKOFF), closing);
+    }
+    return null;
+  }
+}

@@ -1,0 +1,117 @@
+import type { BranchSpec, Json, Txid } from '#libs/protocol';
+import type { Idempotency, TransactionView } from '../ports.js';
+
+/** A transaction as the caller asks for it; already checked against what the participants announced. */
+export interface BeginRequest {
+  readonly protocol: '2pc';
+  /** One or more. */
+  readonly branches: readonly BranchSpec[];
+  /** From now until an undecided transaction aborts. */
+  readonly timeoutMs: number;
+  readonly waitFor: 'decided' | 'finished';
+  readonly metadata: Json;
+  readonly idempotency: Idempotency | null;
+}
+
+/** `duplicate`: the idempotency key belongs to transaction `txid`; nothing was begun. */
+export type BeginResult =
+  | { readonly kind: 'begun'; readonly txid: Txid }
+  | { readonly kind: 'duplicate'; readonly txid: Txid; readonly requestHash: string };
+
+/** Told after the fact, synchronously; must be quick. What it throws is reported to `error`. */
+export interface CoordinatorObserver {
+  begun(view: TransactionView): void;
+  decided(view: TransactionView): void;
+  finished(view: TransactionView): void;
+  flushed(stats: FlushStats): void;
+  /** Another owner has raised these shards' epochs, or this one let go of them after a defect. */
+  fenced(shards: readonly number[]): void;
+  /** `context` says what was being done, e.g. `flush`, `send`, `recover shard 3`. */
+  error(error: unknown, context: string): void;
+}
+
+export interface FlushStats {
+  readonly begins: number;
+  readonly decisions: number;
+  readonly ends: number;
+  /** Retries included. */
+  readonly ms: number;
+}
+
+export interface CoordinatorOptions {
+  /** Names this process as owner of shards and in timelines. */
+  readonly instance: string;
+  /** Transactions that are not finished; beyond it `begin` is refused with OVERLOADED. */
+  readonly maxInFlight: number;
+  /** How long END records and messages that nobody waits for may wait for company. */
+  readonly lazyMs: number;
+  /** At most about this many inputs are stepped before a flush, and envelopes sent at once. */
+  readonly maxBatch: number;
+  /** Flushes that may run at a time; a shard always belongs to the same lane. */
+  readonly lanes: number;
+  readonly resendAfterMs: number;
+  readonly maxResendIntervalMs: number;
+  /** When a flush or the transport has failed for this long, new work is refused and what waits for its BEGIN is given up. */
+  readonly storeFaultGraceMs: number;
+  /** How long a finished transaction stays readable in memory, and how many at most. */
+  readonly lingerMs: number;
+  readonly lingerMax: number;
+  /** On stop: how long to wait for undecided transactions, and again for the last flushes and sends. */
+  readonly drainMs: number;
+  /** A shard that was fenced but is still assigned after this long is acquired again. */
+  readonly fencedRetryMs: number;
+}
+
+export const COORDINATOR_DEFAULTS: Omit<CoordinatorOptions, 'instance'> = {
+  maxInFlight: 10_000,
+  lazyMs: 5,
+  maxBatch: 1_000,
+  lanes: 1,
+  resendAfterMs: 1_000,
+  maxResendIntervalMs: 30_000,
+  storeFaultGraceMs: 3_000,
+  lingerMs: 5_000,
+  lingerMax: 10_000,
+  drainMs: 5_000,
+  fencedRetryMs: 10_000,
+};
+
+export interface ShardStatus {
+  readonly shard: number;
+  readonly epoch: number;
+  readonly inFlight: number;
+  /** False while its unfinished transactions are still being loaded. */
+  readonly recovered: boolean;
+}
+
+/** Counters since the start, except inFlight, undecided, queued, lingering and unsent, which are now. */
+export interface CoordinatorStats {
+  readonly inFlight: number;
+  readonly undecided: number;
+  readonly queued: number;
+  readonly lingering: number;
+  readonly unsent: number;
+  readonly begun: number;
+  readonly duplicates: number;
+  readonly committed: number;
+  readonly aborted: number;
+  readonly finished: number;
+  readonly recovered: number;
+  readonly refused: number;
+  readonly fenced: number;
+  readonly flushes: number;
+  readonly storeStalled: boolean;
+  readonly transportStalled: boolean;
+}
+
+export class Counters {
+  begun = 0;
+  duplicates = 0;
+  committed = 0;
+  aborted = 0;
+  finished = 0;
+  recovered = 0;
+  refused = 0;
+  fenced = 0;
+  flushes = 0;
+}

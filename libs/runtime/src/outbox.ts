@@ -1,0 +1,121 @@
+import { isLazy, type Envelope } from '#libs/protocol';
+import type { Clock, OutcomeEvent, Transport } from './ports.js';
+import { type Backoff, backoffMs, pause } from './retry.js';
+
+export interface OutboxOptions {
+  readonly transport: Pick<Transport, 'send'>;
+  readonly clock: Clock;
+  /** How long messages that nobody waits for may wait for company. */
+  readonly lazyMs: number;
+  /** At most about this many envelopes in one send. */
+  readonly maxBatch: number;
+  onError(error: unknown): void;
+}
+
+interface Parcel {
+  readonly envelopes: readonly Envelope[];
+  readonly outcomes: readonly OutcomeEvent[];
+  readonly onSent: (() => void) | null;
+}
+
+const BACKOFF: Backoff = { firstMs: 20, maxMs: 2_000 };
+
+/**
+ * Sends in the order of `push`, one send at a time; what comes meanwhile goes with the next one. A rejected send is repeated
+ * until it is acknowledged. Lazy messages wait up to `lazyMs` and go at once with anything that is not lazy.
+ */
+export class Outbox {
+  private waiting: Parcel[] = [];
+  private running: Promise<void> | null = null;
+  private takeBackLazy: (() => void) | null = null;
+  private readonly closing = new AbortController();
+  private failingSince: number | null = null;
+  private envelopesWaiting = 0;
+
+  constructor(private readonly options: OutboxOptions) {}
+
+  /** Envelopes not acknowledged yet, those being sent included. */
+  get unsent(): number {
+    return this.envelopesWaiting;
+  }
+
+  /** Since when sends have failed without a success, or null. */
+  get failingSinceMs(): number | null {
+    return this.failingSince;
+  }
+
+  /** @param onSent called once these and all earlier messages are acknowledged */
+  push(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[] = [], onSent: (() => void) | null = null): void {
+    if (this.closing.signal.aborted) return;
+    if (envelopes.length === 0 && outcomes.length === 0 && this.running === null && this.waiting.length === 0) {
+      onSent?.();
+      return;
+    }
+    this.waiting.push({ envelopes, outcomes, onSent });
+    this.envelopesWaiting += envelopes.length;
+    if (this.running !== null) return;
+    if (envelopes.some((envelope) => !isLazy(envelope.message))) this.start();
+    else this.takeBackLazy ??= this.options.clock.at(this.options.clock.now() + this.options.lazyMs, () => this.start());
+  }
+
+  /** Sends everything now; resolves when it is acknowledged or the outbox is closed. */
+  async drain(): Promise<void> {
+    while (this.running !== null || this.waiting.length > 0) {
+      this.start();
+      await this.running;
+      if (this.closing.signal.aborted) return;
+    }
+  }
+
+  /** Ends retries and forgets what waits; resolves when the send in flight has returned. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    this.takeBackLazy?.();
+    this.waiting = [];
+    await this.running;
+  }
+
+  private start(): void {
+    this.takeBackLazy?.();
+    this.takeBackLazy = null;
+    this.running ??= this.run();
+  }
+
+  private async run(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    // What gathered behind a send is not held back again: it has had company to wait for.
+    while (this.waiting.length > 0) await this.send(this.take());
+    this.running = null;
+  }
+
+  private take(): readonly Parcel[] {
+    let count = 0;
+    for (let envelopes = 0; count < this.waiting.length && envelopes < this.options.maxBatch; count++) envelopes += this.waiting[count]!.envelopes.length;
+    return this.waiting.splice(0, count);
+  }
+
+  private async send(parcels: readonly Parcel[]): Promise<void> {
+    const envelopes = parcels.flatMap((parcel) => parcel.envelopes);
+    const outcomes = parcels.flatMap((parcel) => parcel.outcomes);
+    if (envelopes.length > 0 || outcomes.length > 0) await this.untilAcknowledged(envelopes, outcomes);
+    if (this.closing.signal.aborted && this.failingSince !== null) return;
+    this.envelopesWaiting -= envelopes.length;
+    for (const { onSent } of parcels) onSent?.();
+  }
+
+  private async untilAcknowledged(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[]): Promise<void> {
+    const { transport, clock, onError } = this.options;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await transport.send(envelopes, outcomes);
+        this.failingSince = null;
+        return;
+      } catch (error) {
+        this.failingSince ??= clock.now();
+        onError(error);
+      }
+      if (!this.closing.signal.aborted) await pause(clock, backoffMs(attempt, BACKOFF), this.closing.signal);
+      if (this.closing.signal.aborted) return;
+    }
+  }
+}

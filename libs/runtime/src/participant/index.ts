@@ -1,0 +1,2 @@
+export { ParticipantDriver, type ParticipantDriverDeps } from './driver.js';
+export * from './types.js';
