@@ -1,0 +1,14 @@
+export * from './audit-log.js';
+export * from './branch-store.js';
+export * from './coordinator-store.js';
+export * from './errors.js';
+export * from './invariants.js';
+export * from './migrate.js';
+export * from './participant-registry.js';
+export * from './pool.js';
+export * from './seed.js';
+export type { TransactionCounts } from './sql/count-transactions.js';
+export type { DecidedCursor } from './sql/decided-since.js';
+export type { TransactionFilter, TransactionPage } from './sql/list-transactions.js';
+export { type ShardInfo, shardList } from './sql/shards.js';
+export * from './transaction-reader.js';

@@ -1,0 +1,47 @@
+import type { Pool } from './pool.js';
+
+/** One statement of a pipeline and how to read its answer. Named: parsed and planned once per connection. */
+export interface Operation<Result> {
+  readonly name: string;
+  readonly text: string;
+  readonly values: readonly unknown[];
+  read(rows: any[]): Result;
+}
+
+type Results<Operations extends readonly (Operation<unknown> | null)[]> = {
+  [K in keyof Operations]: Operations[K] extends Operation<infer R> ? R : Operations[K] extends Operation<infer R> | null ? R | null : never;
+};
+
+/**
+ * READ COMMITTED: each statement sees what the ones it waited for have written. Named statements keep the plan of their first
+ * executions, when tables may still be empty: without index-only joins a plan made then would scan whole tables ever after.
+ */
+const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off';
+
+/**
+ * Runs the operations in order in ONE database transaction and ONE round trip: all leave together with BEGIN and COMMIT, so no
+ * statement can depend on an answer. After an error Postgres skips the rest and takes the COMMIT for a ROLLBACK. `null` operations
+ * are left out and answer null.
+ */
+export async function runTogether<const Operations extends readonly (Operation<unknown> | null)[]>(pool: Pool, operations: Operations): Promise<Results<Operations>> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    const begun = client.query(BEGIN);
+    const answers = operations.map((operation) => (operation === null ? null : client.query({ name: operation.name, text: operation.text, values: operation.values as unknown[] })));
+    const ended = client.query('COMMIT');
+    // All must have come back before anybody else gets the connection; the first failure is the cause of the others.
+    const settled = await Promise.allSettled([begun, ...answers, ended]);
+    const failure = settled.find((s) => s.status === 'rejected');
+    if (failure !== undefined) throw failure.reason as Error;
+    if ((await ended).command !== 'COMMIT') throw new Error('the database transaction was rolled back');
+    const results = await Promise.all(answers);
+    return operations.map((operation, i) => (operation === null ? null : operation.read(results[i]!.rows))) as Results<Operations>;
+  } catch (error) {
+    // A statement that Postgres refused leaves a clean connection (it has a SQLSTATE of 5 characters); anything else may not.
+    if (!/^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? '')) broken = error as Error;
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}

@@ -1,0 +1,36 @@
+import { shardOf } from '#libs/protocol';
+import type { BeginRow } from '#libs/runtime';
+import type { Operation } from '../pipeline.js';
+import { json, jsonOrNull, textArray } from './encode.js';
+import type { EpochOf } from './fence.js';
+
+/**
+ * Begins, but for those whose key belongs to another transaction. `tx_open` gets what was really inserted: a flush that is sent
+ * again must not open a transaction anew that has ended.
+ */
+export function insertBegins(begins: readonly BeginRow[], epochOf: EpochOf): Operation<void> {
+  const shards = begins.map((b) => shardOf(b.spec.txid));
+  return {
+    name: 'insert-begins',
+    text: `
+      WITH begun AS (
+        INSERT INTO tx_begin (txid, shard, protocol, created_at, deadline_at, wait_for, branches, participants, metadata, idempotency_key)
+        SELECT r.txid, shard, r.protocol, to_timestamp(r.created_ms / 1000), to_timestamp(r.deadline_ms / 1000), r.wait_for, r.branches,
+               r.participants::text[], r.metadata, r.key
+          FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::float8[], $6::float8[], $7::text[], $8::jsonb[], $9::text[], $10::jsonb[], $11::text[])
+               AS r (txid, shard, epoch, protocol, created_ms, deadline_ms, wait_for, branches, participants, metadata, key)
+          JOIN shard USING (shard, epoch)
+         WHERE r.key IS NULL OR EXISTS (SELECT FROM idempotency_key k WHERE k.key = r.key AND k.txid = r.txid)
+         ORDER BY r.txid
+            ON CONFLICT DO NOTHING
+        RETURNING shard, txid)
+      INSERT INTO tx_open (shard, txid) SELECT shard, txid FROM begun ON CONFLICT DO NOTHING`,
+    values: [
+      begins.map((b) => b.spec.txid), shards, shards.map(epochOf), begins.map((b) => b.spec.protocol), begins.map((b) => b.spec.createdAtMs),
+      begins.map((b) => b.spec.deadlineMs), begins.map((b) => b.spec.waitFor), begins.map((b) => json(b.spec.branches)),
+      begins.map((b) => textArray([...new Set(b.spec.branches.map((branch) => branch.participant))])), begins.map((b) => jsonOrNull(b.metadata)),
+      begins.map((b) => b.idempotency?.key ?? null),
+    ],
+    read: () => undefined,
+  };
+}

@@ -1,0 +1,55 @@
+import type { Txid } from '#libs/protocol';
+import type { OutcomeEvent, TimelineEvent, TransactionView } from '#libs/runtime';
+import type { Pool } from './pool.js';
+import { countTransactions, type TransactionCounts } from './sql/count-transactions.js';
+import { type DecidedCursor, decidedSince } from './sql/decided-since.js';
+import { listTransactions, type TransactionFilter, type TransactionPage } from './sql/list-transactions.js';
+import { mergeTimelines, type StoredEvent } from './timeline.js';
+import { toView, VIEW_COLUMNS, VIEW_JOINS, type ViewRow } from './transaction-view.js';
+
+/** The read side: what is durable, of any shard, whoever owns it. */
+export class TransactionReader {
+  constructor(private readonly pool: Pool) {}
+
+  /** Transactions that were never begun are left out. */
+  async read(txids: readonly Txid[]): Promise<ReadonlyMap<Txid, TransactionView>> {
+    if (txids.length === 0) return new Map();
+    const { rows } = await this.pool.query<ViewRow>({
+      name: 'read-transactions', text: `SELECT ${VIEW_COLUMNS} FROM tx_begin b ${VIEW_JOINS} WHERE b.txid = ANY ($1::uuid[])`, values: [txids],
+    });
+    return new Map(rows.map((row) => [row.txid, toView(row)]));
+  }
+
+  /** What has been stored of the timeline so far (parts are stored with DECIDE and END); null: never begun. */
+  async timeline(txid: Txid): Promise<readonly TimelineEvent[] | null> {
+    const { rows: [row] } = await this.pool.query<{ created_at: Date; decided: readonly StoredEvent[] | null; ended: readonly StoredEvent[] | null }>(
+      `SELECT b.created_at, d.timeline AS decided, e.timeline AS ended FROM tx_begin b ${VIEW_JOINS} WHERE b.txid = $1`, [txid]);
+    if (row === undefined) return null;
+    const events = mergeTimelines([row.decided ?? [], row.ended ?? []]);
+    if (events.some((e) => e.type === 'record' && e.name === 'BEGIN')) return events;
+    return [{ atMs: row.created_at.getTime(), type: 'record', name: 'BEGIN', from: 'coordinator', to: 'coordinator' }, ...events];
+  }
+
+  /** Newest first. @throws InvalidCursorError */
+  list(filter: TransactionFilter): Promise<TransactionPage> {
+    return listTransactions(this.pool, filter);
+  }
+
+  /** Who has the key. */
+  async idempotency(key: string): Promise<{ readonly txid: Txid; readonly requestHash: string } | null> {
+    const { rows } = await this.pool.query<{ txid: Txid; requestHash: string }>({
+      name: 'read-key', text: 'SELECT txid, request_hash AS "requestHash" FROM idempotency_key WHERE key = $1', values: [key],
+    });
+    return rows[0] ?? null;
+  }
+
+  /** Counts of the transactions begun since `sinceMs` (default: an hour ago), and of all that are unfinished. */
+  counts(sinceMs: number = Date.now() - 3_600_000): Promise<TransactionCounts> {
+    return countTransactions(this.pool, sinceMs);
+  }
+
+  /** Outcomes after the cursor in the order of their decision, for event streams that read along. */
+  decidedSince(cursor: DecidedCursor, limit: number): Promise<readonly OutcomeEvent[]> {
+    return decidedSince(this.pool, cursor, limit);
+  }
+}
