@@ -1,0 +1,12 @@
+export { DecodeError, type DecodeErrorCode, MessageTooLargeError } from './codec/errors.js';
+export { decodeRecord, type DecodedRecord, encodeRecords, MAX_RECORD_BYTES } from './codec/record.js';
+export { isStorableText, jsonProblem, MAX_JSON_DEPTH } from './codec/json-guard.js';
+export type { OutcomeCloudEvent } from './codec/cloud-event.js';
+export { kafkaOptionsFromEnv } from './connection/env.js';
+export { KAFKA_DEFAULTS, KafkaConfigurationError, type KafkaOptions, type KafkaSasl, KafkaUnavailableError } from './connection/options.js';
+export { type DeadLetter, DeadLetterHeader, type Origin } from './inbox/dead-letter.js';
+export type { TransportLogger } from './logger.js';
+export { type MemoryOptions, MemoryTransport } from './memory/memory-transport.js';
+export { InboxPattern, type InboxStatus, InboxStrategy, type InboxStrategyOptions } from './nest/inbox-strategy.js';
+export { type TopicNames, topicNames } from './topics.js';
+export { KafkaTransport } from './transport/kafka-transport.js';
