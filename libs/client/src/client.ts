@@ -1,0 +1,234 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClientErrorCode, ConcordatError, errorOf, parseObject } from './errors.js';
+import { Exchanger, type ExchangeResult } from './exchange.js';
+import { Endpoint, type HttpAnswer, type HttpCall } from './http.js';
+import type { CallOptions, CertainOutcome, Result, Submitted, Transaction, TransactionRequest, UnknownOutcome } from './types.js';
+
+export interface ClientOptions {
+  /** Base URL of one coordinator. */
+  readonly url?: string;
+  /** Base URLs of several coordinators; any of them takes any request. */
+  readonly urls?: readonly string[];
+  /** Bearer token with the submit role (read too for `wait` by id), or what gives the current one. */
+  readonly token?: string | (() => string);
+  /** Largest number of connections to each coordinator; further requests queue. Default 128. */
+  readonly connections?: number;
+  /** Default 2,000. */
+  readonly connectTimeoutMs?: number;
+}
+
+const DEFAULT_WAIT_MS = 10_000;
+/** A server that waits until our deadline answers a moment after it. */
+const GRACE_MS = 500;
+/** Between questions, should a coordinator answer "pending" without having waited. */
+const POLL_PAUSE_MS = 100;
+
+/**
+ * Runs transactions through Concordat's HTTP API.
+ *
+ * ```ts
+ * const client = new ConcordatClient({ url: 'http://127.0.0.1:3000', token });
+ * let result = await client.run({ branches: [
+ *   { participant: 'payments', operation: 'debit', payload: { orderId: 'o-1', customerId: 'c-1', amountCents: 1000 } },
+ *   { participant: 'inventory', operation: 'reserve', payload: { orderId: 'o-1', sku: 's-1', quantity: 1 } },
+ * ] });
+ * while (result.outcome === 'unknown') result = await client.wait(result);
+ * if (result.outcome === 'aborted') console.log(result.reason?.code);
+ * ```
+ *
+ * An aborted transaction is a result. A request that was certainly not taken (refused, or no coordinator within reach for the whole
+ * `waitMs`) is thrown as a {@link ConcordatError}. What may have been taken is never thrown: it is `unknown`.
+ */
+export class ConcordatClient {
+  private readonly endpoints: readonly Endpoint[];
+  private readonly exchanger: Exchanger;
+  private readonly authorization: () => string | null;
+
+  constructor(options: ClientOptions) {
+    const urls = options.urls ?? (options.url === undefined ? [] : [options.url]);
+    if (urls.length === 0) throw new TypeError('ConcordatClient needs the url of at least one coordinator');
+    this.endpoints = urls.map((url) => new Endpoint(url, options.connections ?? 128, options.connectTimeoutMs ?? 2_000));
+    this.exchanger = new Exchanger(this.endpoints);
+    const { token } = options;
+    const fixed = typeof token === 'string' ? `Bearer ${token}` : null;
+    this.authorization = typeof token === 'function' ? () => `Bearer ${token()}` : () => fixed;
+  }
+
+  /**
+   * Starts the transaction and waits for its decision. A lost answer is not hidden by repeating the request: it is `unknown` at once,
+   * and `wait` repeats it when the caller wants to know.
+   * @throws ConcordatError if the request was certainly not taken
+   */
+  async run(request: TransactionRequest, options: CallOptions = {}): Promise<Result> {
+    const idempotencyKey = options.idempotencyKey ?? randomUUID();
+    return this.ask(request, idempotencyKey, Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS), 'first');
+  }
+
+  /**
+   * Starts the transaction without waiting for its decision. Repeats itself, with the same key, where an answer is lost.
+   * @throws ConcordatError if the request was not taken, or with `ANSWER_LOST` if that could not be learnt in time: submit it again with the same key
+   */
+  async submit(request: TransactionRequest, options: CallOptions = {}): Promise<Submitted> {
+    const idempotencyKey = options.idempotencyKey ?? randomUUID();
+    const deadlineMs = Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
+    const call = this.post(request, idempotencyKey);
+    for (let lost: ConcordatError | null = null; ;) {
+      const result = await this.exchanger.exchange(() => call('respond-async'), deadlineMs, 0);
+      if (result.kind === 'answer' && !isServerFault(result.answer)) return { id: transactionIn(result.answer).id, idempotencyKey };
+      if (result.kind === 'refused') throw lost ?? result.error;
+      lost = lostError(result);
+      if (Date.now() + POLL_PAUSE_MS >= deadlineMs) throw lost;
+      await sleep(POLL_PAUSE_MS);
+    }
+  }
+
+  /**
+   * Makes an unknown outcome certain. With a request and its key at hand the same request is sent again under the same key: if the
+   * first one arrived, this joins its transaction; if it never did, this runs it, which is what was asked for. By id alone it asks and
+   * waits (needs the read role). Remains `unknown` only if `waitMs` was not enough.
+   * @throws ConcordatError if the coordinator refuses the question itself, which says nothing about the transaction
+   */
+  async wait(target: UnknownOutcome | string, options: Pick<CallOptions, 'waitMs'> = {}): Promise<Result> {
+    const deadlineMs = Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
+    if (typeof target !== 'string' && target.request !== null && target.idempotencyKey !== null) {
+      return this.ask(target.request, target.idempotencyKey, deadlineMs, 'again', target.id);
+    }
+    const id = typeof target === 'string' ? target : target.id;
+    if (id === null) throw new TypeError('this unknown outcome holds neither a request with its key nor an id');
+    return this.look(id, deadlineMs);
+  }
+
+  /**
+   * Many transactions in one HTTP request (the coordinator takes up to 1,000): results in the order asked, a refused one as a
+   * ConcordatError in its place, and every one `unknown` if the answer was lost.
+   * @param options.idempotencyKey prefix of the items' keys, which are `<prefix>:<place>`
+   * @throws ConcordatError if the batch as a whole was certainly not taken
+   */
+  async batch(requests: readonly TransactionRequest[], options: CallOptions = {}): Promise<readonly (Result | ConcordatError)[]> {
+    const prefix = options.idempotencyKey ?? randomUUID();
+    const items = requests.map((request, i) => ({ protocol: '2pc', ...request, idempotencyKey: `${prefix}:${i}` }));
+    const body = JSON.stringify({ transactions: items });
+    const call = (remainingMs: number): HttpCall => ({ method: 'POST', path: '/v1/transactions:batch', headers: this.headers({ 'content-type': 'application/json', prefer: preferWait(remainingMs) }), body });
+    const result = await this.exchanger.exchange(call, Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS), GRACE_MS);
+    if (result.kind === 'refused') throw result.error;
+    const unknown = (i: number, cause: ConcordatError, id: string | null = null): UnknownOutcome =>
+      ({ outcome: 'unknown', id, idempotencyKey: `${prefix}:${i}`, request: requests[i]!, cause });
+    if (result.kind === 'lost' || isServerFault(result.answer)) return requests.map((_, i) => unknown(i, lostError(result)));
+    return itemsIn(result.answer, requests.length).map((item, i) => {
+      if (typeof item.status === 'number') return errorOf({ status: item.status, headers: {}, text: JSON.stringify(item) });
+      const transaction = item as unknown as Transaction;
+      return certain(transaction) ?? unknown(i, pendingError(transaction.id), transaction.id);
+    });
+  }
+
+  /** Ends all connections; calls that are under way end as lost. */
+  async close(): Promise<void> {
+    await Promise.all(this.endpoints.map((endpoint) => endpoint.close()));
+  }
+
+  private async ask(request: TransactionRequest, idempotencyKey: string, deadlineMs: number, time: 'first' | 'again', knownId: string | null = null): Promise<Result> {
+    const post = this.post(request, idempotencyKey);
+    let id = knownId;
+    for (;;) {
+      const askedAtMs = Date.now();
+      const result = await this.exchanger.exchange((remainingMs) => post(preferWait(remainingMs)), deadlineMs, GRACE_MS);
+      if (result.kind !== 'answer' || isServerFault(result.answer)) {
+        // Once a request may have been taken, "certainly not taken" of a later one proves nothing.
+        if (result.kind === 'refused' && time === 'first') throw result.error;
+        const giveUp = result.kind === 'refused' || time === 'first' || Date.now() + POLL_PAUSE_MS >= deadlineMs;
+        if (giveUp) return { outcome: 'unknown', id, idempotencyKey, request, cause: lostError(result) };
+        await sleep(POLL_PAUSE_MS);
+        continue;
+      }
+      const transaction = transactionIn(result.answer);
+      const outcome = certain(transaction, result.answer);
+      if (outcome !== null) return outcome;
+      id = transaction.id;
+      time = 'again';
+      if (await this.tooLate(askedAtMs, deadlineMs)) return { outcome: 'unknown', id, idempotencyKey, request, cause: pendingError(id) };
+    }
+  }
+
+  private async look(id: string, deadlineMs: number): Promise<Result> {
+    for (;;) {
+      const askedAtMs = Date.now();
+      const result = await this.exchanger.exchange((remainingMs) => ({
+        method: 'GET', path: `/v1/transactions/${encodeURIComponent(id)}?wait=${waitSeconds(remainingMs)}`, headers: this.headers({}), body: null,
+      }), deadlineMs, GRACE_MS);
+      let cause = pendingError(id);
+      if (result.kind === 'answer' && !isServerFault(result.answer)) {
+        const outcome = certain(transactionIn(result.answer), result.answer);
+        if (outcome !== null) return outcome;
+      } else {
+        cause = lostError(result);
+      }
+      if (await this.tooLate(askedAtMs, deadlineMs)) return { outcome: 'unknown', id, idempotencyKey: null, request: null, cause };
+    }
+  }
+
+  /** Whether the time is up; if not, pauses unless the last question itself took its time. */
+  private async tooLate(askedAtMs: number, deadlineMs: number): Promise<boolean> {
+    if (Date.now() - askedAtMs < POLL_PAUSE_MS) await sleep(POLL_PAUSE_MS);
+    return Date.now() >= deadlineMs;
+  }
+
+  /** Serializes once; each attempt only adds its `Prefer`. */
+  private post(request: TransactionRequest, idempotencyKey: string): (prefer: string) => HttpCall {
+    const body = JSON.stringify(request.protocol === undefined ? { protocol: '2pc', ...request } : request);
+    return (prefer) => ({ method: 'POST', path: '/v1/transactions', headers: this.headers({ 'content-type': 'application/json', 'idempotency-key': idempotencyKey, prefer }), body });
+  }
+
+  private headers(headers: Record<string, string>): Record<string, string> {
+    const authorization = this.authorization();
+    if (authorization !== null) headers.authorization = authorization;
+    return headers;
+  }
+}
+
+function preferWait(remainingMs: number): string {
+  return `wait=${waitSeconds(remainingMs)}`;
+}
+
+/** Whole seconds (RFC 7240 section 4.3), rounded down so that the answer comes before the caller's time is up. */
+function waitSeconds(remainingMs: number): number {
+  return Math.max(1, Math.floor(remainingMs / 1000));
+}
+
+/** A 5xx that is not 503: whether the request was taken is not known. */
+function isServerFault(answer: HttpAnswer): boolean {
+  return answer.status >= 500;
+}
+
+function lostError(result: ExchangeResult): ConcordatError {
+  return result.kind === 'answer' ? errorOf(result.answer) : result.error;
+}
+
+function pendingError(id: string): ConcordatError {
+  return new ConcordatError({ status: 202, code: ClientErrorCode.STILL_PENDING, message: `transaction ${id} is not decided yet` });
+}
+
+/** The outcome, if it is decided. With `waitFor: finished` the coordinator answers 202 for a decided one that is not applied everywhere yet. */
+function certain(transaction: Transaction, answer?: HttpAnswer): CertainOutcome | null {
+  if (transaction.status === 'pending' || answer?.status === 202) return null;
+  return { outcome: transaction.status, id: transaction.id, reason: transaction.reason ?? null, transaction };
+}
+
+/** @throws ConcordatError for a problem, and for a body that is not a transaction */
+function transactionIn(answer: HttpAnswer): Transaction {
+  if (answer.status >= 300) throw errorOf(answer);
+  const body = parseObject(answer.text);
+  if (typeof body?.id !== 'string' || typeof body.status !== 'string') throw invalidAnswer(answer);
+  return body as unknown as Transaction;
+}
+
+function itemsIn(answer: HttpAnswer, count: number): readonly Record<string, unknown>[] {
+  if (answer.status >= 300) throw errorOf(answer);
+  const items = parseObject(answer.text)?.transactions;
+  if (!Array.isArray(items) || items.length !== count) throw invalidAnswer(answer);
+  return items;
+}
+
+function invalidAnswer(answer: HttpAnswer): ConcordatError {
+  return new ConcordatError({ status: answer.status, code: ClientErrorCode.INVALID_ANSWER, message: `this is not a coordinator's answer (${answer.status}): ${answer.text.slice(0, 200)}` });
+}
