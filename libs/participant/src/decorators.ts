@@ -1,0 +1,68 @@
+import 'reflect-metadata';
+import { DiscoveryService } from '@nestjs/core';
+import type { Json } from '#libs/protocol';
+import type { BatchFinish, BatchPrepare, ItemFinish, ItemPrepare } from './call.js';
+
+/** `lock` is no action of the protocol: it runs before the others of its batch. */
+export type DeclaredAction = 'prepare' | 'commit' | 'abort' | 'lock';
+
+export interface HandlerDeclaration {
+  readonly operation: string;
+  readonly action: DeclaredAction;
+  /** Takes all calls of a batch at once. */
+  readonly batch: boolean;
+  readonly method: string;
+  /** Of a prepare handler. */
+  readonly schema: Json | undefined;
+}
+
+export interface PrepareOptions {
+  /** JSON Schema (draft 2020-12) of the payload; announced to the coordinator and checked at both ends. */
+  readonly schema: Json;
+}
+
+type MethodDecoratorFor<Handler> = <Method extends Handler>(target: object, method: string | symbol, descriptor: TypedPropertyDescriptor<Method>) => void;
+
+const DECLARATIONS = Symbol('concordat:handlers');
+
+/** Marks a provider whose methods are handlers of the participant `name`. */
+export const Participant = DiscoveryService.createDecorator<string>();
+
+/** The handlers of a class, its base classes' included. */
+export function declarationsOf(type: Function): readonly HandlerDeclaration[] {
+  return (Reflect.getMetadata(DECLARATIONS, type) as readonly HandlerDeclaration[] | undefined) ?? [];
+}
+
+function declare<Handler>(operation: string, action: DeclaredAction, batch: boolean, schema?: Json): MethodDecoratorFor<Handler> {
+  return (target, method) => {
+    const declaration: HandlerDeclaration = { operation, action, batch, method: String(method), schema };
+    Reflect.defineMetadata(DECLARATIONS, [...declarationsOf(target.constructor), declaration], target.constructor);
+  };
+}
+
+/**
+ * Phase one of an operation, for one branch: checks, and makes the effects that a COMMIT or an ABORT will finish. Runs in the
+ * local transaction that also holds the SDK's branch row, under a savepoint: what a handler did before it refused or threw is
+ * rolled back. It may run more than once for the same branch (each time on the rolled-back state), so it must have no effect
+ * outside of `manager`.
+ */
+export const Prepare = (operation: string, options: PrepareOptions): MethodDecoratorFor<ItemPrepare> => declare(operation, 'prepare', false, options.schema);
+/** Phase two for one branch that voted yes. It cannot refuse: a handler that throws is tried again until it does not. */
+export const Commit = (operation: string): MethodDecoratorFor<ItemFinish> => declare(operation, 'commit', false);
+/** Undoes what prepare did for one branch that voted yes. It cannot refuse. */
+export const Abort = (operation: string): MethodDecoratorFor<ItemFinish> => declare(operation, 'abort', false);
+
+/**
+ * As `Prepare`, for all branches of a batch at once: answers one vote per call, in the order of the calls. It must not throw for
+ * the fault of one call (that makes the batch run again call by call) and must leave no effect for calls that it refuses.
+ */
+export const PrepareMany = (operation: string, options: PrepareOptions): MethodDecoratorFor<BatchPrepare> => declare(operation, 'prepare', true, options.schema);
+export const CommitMany = (operation: string): MethodDecoratorFor<BatchFinish> => declare(operation, 'commit', true);
+export const AbortMany = (operation: string): MethodDecoratorFor<BatchFinish> => declare(operation, 'abort', true);
+
+/**
+ * Optional: locks, in one order, the rows that the calls will change. Called with the calls of all actions of the batch, before
+ * their handlers. A batch holds prepares, commits and aborts; without this, two batches that touch the same rows in different
+ * actions can wait for each other (a deadlock: retried, but after a second).
+ */
+export const LockMany = (operation: string): MethodDecoratorFor<BatchFinish> => declare(operation, 'lock', true);

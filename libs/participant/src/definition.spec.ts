@@ -1,0 +1,136 @@
+import { describe, expect, it } from '@jest/globals';
+import type { EntityManager } from 'typeorm';
+import type { BranchCall } from './call.js';
+import { Abort, AbortMany, Commit, CommitMany, LockMany, Prepare, PrepareMany } from './decorators.js';
+import { announcedOperations, defineParticipant } from './definition.js';
+import { ParticipantDefinitionError } from './errors.js';
+import { vote } from './vote.js';
+
+const schema = { type: 'object', properties: { n: { type: 'integer', minimum: 1 } }, required: ['n'] };
+
+class Complete {
+  @Prepare('count', { schema })
+  prepare() { return vote.yes(); }
+  @Commit('count')
+  commit() {}
+  @Abort('count')
+  abort() {}
+}
+
+class Batching {
+  readonly seen: unknown[] = [];
+  @PrepareMany('sum', { schema })
+  prepareMany(calls: readonly BranchCall<{ n: number }>[]) { return calls.map(() => vote.yes()); }
+  @CommitMany('sum')
+  commitMany(calls: readonly BranchCall<{ n: number }>[], manager: EntityManager) { this.seen.push(calls, manager); }
+  @AbortMany('sum')
+  abortMany() {}
+  @LockMany('sum')
+  lock() {}
+}
+
+function problemOf(...instances: object[]): { problem: string; message: string } {
+  try {
+    defineParticipant('test', instances);
+  } catch (error) {
+    if (error instanceof ParticipantDefinitionError) return { problem: error.problem, message: error.message };
+    throw error;
+  }
+  throw new Error('was not refused');
+}
+
+describe('a participant definition', () => {
+  it('has the operations of all its classes, with their schemas', () => {
+    const definition = defineParticipant('test', [new Complete(), new Batching()]);
+    expect(announcedOperations(definition)).toEqual([{ name: 'count', payloadSchema: schema }, { name: 'sum', payloadSchema: schema }]);
+    expect([definition.get('count')!.prepare.batch, definition.get('sum')!.prepare.batch]).toEqual([false, true]);
+    expect([definition.get('count')!.lock, definition.get('sum')!.lock?.batch]).toEqual([null, true]);
+  });
+
+  it('calls handlers on their own instance', () => {
+    const batching = new Batching();
+    const { commit } = defineParticipant('test', [batching]).get('sum')!;
+    const manager = {} as EntityManager;
+    if (commit.batch) void commit.call([], manager);
+    expect(batching.seen).toEqual([[], manager]);
+  });
+
+  it('checks payloads by the schema', () => {
+    const { checkPayload } = defineParticipant('test', [new Complete()]).get('count')!;
+    expect([checkPayload({ n: 1 }), checkPayload({ n: 0 }), checkPayload({})]).toEqual([null, '/n must be >= 1', "payload must have required property 'n'"]);
+  });
+
+  it('takes an override in a subclass as the same handler', () => {
+    class Stricter extends Complete {
+      @Prepare('count', { schema })
+      override prepare() { return vote.no('TOO_STRICT') as never; }
+    }
+    const { prepare } = defineParticipant('test', [new Stricter()]).get('count')!;
+    expect(prepare.call([] as never, {} as EntityManager)).toEqual({ vote: 'no', code: 'TOO_STRICT' });
+  });
+});
+
+describe('a start is refused', () => {
+  it.each([['prepare', '@Prepare'], ['commit', '@Commit'], ['abort', '@Abort']])('without a %s handler', (missing, decorator) => {
+    class Partial {}
+    const handlers: Record<string, () => PropertyDecorator> = {
+      prepare: () => Prepare('op', { schema }) as never, commit: () => Commit('op') as never, abort: () => Abort('op') as never,
+    };
+    for (const [action, decorate] of Object.entries(handlers)) {
+      if (action === missing) continue;
+      Object.defineProperty(Partial.prototype, action, { value: () => undefined });
+      (decorate() as (target: object, method: string) => void)(Partial.prototype, action);
+    }
+    const { problem, message } = problemOf(new Partial());
+    expect(problem).toBe('MISSING_HANDLER');
+    expect(message).toMatch(new RegExp(`operation 'op' of Partial has no ${missing} handler; add a method with ${decorator}`));
+  });
+
+  it('with two handlers for the same action, in one class or in two', () => {
+    class Double extends Complete {
+      @CommitMany('count')
+      commitToo() {}
+    }
+    expect(problemOf(new Double())).toEqual({ problem: 'DUPLICATE_HANDLER', message: "operation 'count' has two commit handlers: Double.commit and Double.commitToo; it takes one" });
+    class Other extends Complete {}
+    expect(problemOf(new Complete(), new Other()).problem).toBe('DUPLICATE_HANDLER');
+  });
+
+  it.each([
+    ['an unknown type', { type: 'objekt' }],
+    ['a misspelled keyword', { type: 'object', propertys: {} }],
+    ['a reference to nowhere', { $ref: '#/$defs/none' }],
+    ['no object', 7],
+  ])('with a schema that has %s', (_what, invalid) => {
+    class Invalid {
+      @Prepare('op', { schema: invalid as never })
+      prepare() { return vote.yes(); }
+      @Commit('op')
+      commit() {}
+      @Abort('op')
+      abort() {}
+    }
+    const { problem, message } = problemOf(new Invalid());
+    expect(problem).toBe('INVALID_SCHEMA');
+    expect(message).toContain("Invalid.prepare: the schema of operation 'op' is not valid");
+    expect(message).not.toContain('\n');
+  });
+
+  it('with a decorated class that has no handlers', () => {
+    class Empty {}
+    expect(problemOf(new Empty()).problem).toBe('NO_HANDLERS');
+  });
+
+  it('with an operation name that cannot be announced', () => {
+    class Named {
+      @Commit('two words')
+      commit() {}
+    }
+    expect(problemOf(new Named()).problem).toBe('INVALID_OPERATION');
+  });
+});
+
+it('a reason code that is not stable text is refused where it is written', () => {
+  expect(() => vote.no('not enough')).toThrow(TypeError);
+  expect(vote.no('NOT_ENOUGH', 'of it')).toEqual({ vote: 'no', code: 'NOT_ENOUGH', detail: 'of it' });
+});

@@ -1,0 +1,239 @@
+import { type HandlerAction, type HandlerVote, ReasonCode } from '#libs/protocol';
+import type { BranchTransaction, HandlerCall, HandlerResult, HandlerRunner } from '#libs/runtime';
+import type { EntityManager } from 'typeorm';
+import type { BranchCall } from './call.js';
+import { checkVote, checkVotes, handlerFailed, refusal } from './check-vote.js';
+import type { BoundHandler, OperationDefinition, ParticipantDefinition } from './definition.js';
+
+export interface RunnerObserver {
+  /** One group of calls has run. */
+  ran(operation: string, action: HandlerAction, calls: number): void;
+  voted(operation: string, vote: HandlerVote): void;
+  /** A handler threw something that is its own fault; `calls` is how many ran together. */
+  failed(operation: string, action: HandlerAction, calls: number, error: unknown): void;
+}
+
+export interface RunnerOptions {
+  /** True for faults of the database that go away by themselves: the whole batch is to be tried again. */
+  readonly isTransient: (error: unknown) => boolean;
+  readonly observer?: RunnerObserver;
+}
+
+interface Job {
+  /** Place in the list of calls and results. */
+  readonly index: number;
+  readonly action: HandlerAction;
+  readonly operation: OperationDefinition;
+  readonly call: BranchCall;
+}
+
+/** The jobs of one operation and action, in the order of the calls. */
+interface Group {
+  readonly operation: OperationDefinition;
+  readonly action: HandlerAction;
+  readonly jobs: readonly Job[];
+}
+
+type Results = (HandlerResult | undefined)[];
+type Transaction = BranchTransaction<EntityManager>;
+
+/** What is given back helps those that take: aborts and commits run before prepares. */
+const ORDER: Readonly<Record<HandlerAction, number>> = { abort: 0, commit: 1, prepare: 2, 'prepare-and-commit': 3 };
+
+/** Carries a refusal out of the savepoint that it rolls back. */
+class Refused extends Error {
+  constructor(readonly vote: HandlerVote) {
+    super('refused');
+  }
+}
+
+/**
+ * Runs the handlers of one batch inside the batch's local transaction.
+ *
+ *   1. Unknown operations and payloads that break the schema are refused without a handler.
+ *   2. Groups (operation, action) whose handlers take batches run together under ONE savepoint, which is the cheap and usual way.
+ *   3. Did one of them throw, each group runs under a savepoint of its own; a group that throws runs call by call, so that
+ *      only the call at fault fails: a prepare refuses with HANDLER_FAILED, a commit or abort answers `ok: false`.
+ *   4. Per-item handlers run call by call, each under a savepoint, which a refusal rolls back too.
+ *
+ * Transient faults of the database are thrown at any step.
+ */
+export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
+  constructor(private readonly definition: ParticipantDefinition, private readonly options: RunnerOptions) {}
+
+  async run(tx: Transaction, calls: readonly HandlerCall[]): Promise<readonly HandlerResult[]> {
+    const results: Results = new Array<HandlerResult | undefined>(calls.length);
+    const groups = groupsOf(this.admit(calls, results));
+    const batches = groups.filter(takesBatches);
+    if (!(await this.runTogether(tx, batches, results))) for (const group of batches) await this.runGroup(tx, group, results);
+    for (const group of groups) if (!takesBatches(group)) await this.runOneByOne(tx, group, results);
+    this.report(groups, calls, results);
+    return results as readonly HandlerResult[];
+  }
+
+  /** Answers what needs no handler and returns the rest. */
+  private admit(calls: readonly HandlerCall[], results: Results): readonly Job[] {
+    const jobs: Job[] = [];
+    calls.forEach((call, index) => {
+      const operation = this.definition.get(call.operation);
+      const refused = this.refuse(call, operation);
+      if (refused !== null) results[index] = refused;
+      else jobs.push({ index, action: call.action, operation: operation!, call: branchCall(call) });
+    });
+    return jobs;
+  }
+
+  private refuse(call: HandlerCall, operation: OperationDefinition | undefined): HandlerResult | null {
+    const prepares = call.action === 'prepare' || call.action === 'prepare-and-commit';
+    if (operation === undefined) {
+      const detail = `there is no operation '${call.operation}' here; there is ${[...this.definition.keys()].map((name) => `'${name}'`).join(', ')}`;
+      return prepares ? voted(refusal(ReasonCode.UNKNOWN_OPERATION, detail)) : { ok: false, error: new Error(detail) };
+    }
+    const problem = prepares ? operation.checkPayload(call.payload) : null;
+    return problem === null ? null : voted(refusal(ReasonCode.INVALID_PAYLOAD, problem));
+  }
+
+  private async runTogether(tx: Transaction, groups: readonly Group[], results: Results): Promise<boolean> {
+    if (groups.length === 0) return true;
+    return this.attempt(groups, async () => {
+      const outcomes = await tx.savepoint(async () => {
+        await lockAll(groups, tx.handle);
+        const all: (readonly HandlerResult[])[] = [];
+        for (const group of groups) all.push(await callBatch(group, tx.handle));
+        return all;
+      });
+      groups.forEach((group, g) => place(group, outcomes[g]!, results));
+    });
+  }
+
+  private async runGroup(tx: Transaction, group: Group, results: Results): Promise<void> {
+    if (!(await this.runTogether(tx, [group], results))) await this.runOneByOne(tx, group, results);
+  }
+
+  private async runOneByOne(tx: Transaction, group: Group, results: Results): Promise<void> {
+    for (const job of group.jobs) results[job.index] = await this.runAlone(tx, { ...group, jobs: [job] });
+  }
+
+  private async runAlone(tx: Transaction, single: Group): Promise<HandlerResult> {
+    try {
+      return await tx.savepoint(async () => {
+        await lockAll([single], tx.handle);
+        const result = await callAlone(single, tx.handle);
+        if (result.ok && result.vote?.vote === 'no') throw new Refused(result.vote);
+        return result;
+      });
+    } catch (error) {
+      if (error instanceof Refused) return voted(error.vote);
+      this.ownFault(error, single);
+      return single.action === 'prepare' || single.action === 'prepare-and-commit' ? voted(handlerFailed(error)) : { ok: false, error };
+    }
+  }
+
+  /** False when the work threw what is not the database's fault. */
+  private async attempt(groups: readonly Group[], work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      for (const group of groups) this.ownFault(error, group);
+      return false;
+    }
+  }
+
+  private ownFault(error: unknown, { operation, action, jobs }: Group): void {
+    if (this.options.isTransient(error)) throw error;
+    this.options.observer?.failed(operation.name, action, jobs.length, error);
+  }
+
+  private report(groups: readonly Group[], calls: readonly HandlerCall[], results: Results): void {
+    const { observer } = this.options;
+    if (observer === undefined) return;
+    for (const { operation, action, jobs } of groups) observer.ran(operation.name, action, jobs.length);
+    results.forEach((result, i) => {
+      // The name of an unknown operation comes from outside: it must not become a metric's label.
+      const operation = this.definition.has(calls[i]!.operation) ? calls[i]!.operation : 'unknown';
+      if (result?.ok === true && result.vote !== null) observer.voted(operation, result.vote);
+    });
+  }
+}
+
+function voted(vote: HandlerVote): HandlerResult {
+  return { ok: true, vote };
+}
+
+const DONE: HandlerResult = { ok: true, vote: null };
+
+function branchCall({ txid, branch, operation, payload, result }: HandlerCall): BranchCall {
+  return { txid, branch, operation, payload, result };
+}
+
+function groupsOf(jobs: readonly Job[]): readonly Group[] {
+  const groups = new Map<string, { operation: OperationDefinition; action: HandlerAction; jobs: Job[] }>();
+  for (const job of jobs) {
+    const key = `${job.action} ${job.operation.name}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { operation: job.operation, action: job.action, jobs: [job] });
+    else group.jobs.push(job);
+  }
+  return [...groups.values()].sort((a, b) => ORDER[a.action] - ORDER[b.action] || compare(a.operation.name, b.operation.name));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function takesBatches({ operation, action }: Group): boolean {
+  if (action === 'prepare-and-commit') return operation.prepare.batch && operation.commit.batch;
+  return operation[action].batch;
+}
+
+/** One call per operation, operations by name: batches that run at the same time lock in the same order. */
+async function lockAll(groups: readonly Group[], manager: EntityManager): Promise<void> {
+  const callsByOperation = new Map<OperationDefinition, BranchCall[]>();
+  for (const { operation, jobs } of groups) {
+    const calls = callsByOperation.get(operation) ?? [];
+    calls.push(...jobs.map((job) => job.call));
+    callsByOperation.set(operation, calls);
+  }
+  const total = [...callsByOperation.values()].reduce((sum, calls) => sum + calls.length, 0);
+  if (total < 2) return;
+  for (const [operation, calls] of [...callsByOperation].sort(([a], [b]) => compare(a.name, b.name))) await operation.lock?.call(calls, manager);
+}
+
+async function callBatch({ operation, action, jobs }: Group, manager: EntityManager): Promise<readonly HandlerResult[]> {
+  const calls = jobs.map((job) => job.call);
+  if (action === 'commit' || action === 'abort') {
+    await invoke(operation[action], calls, manager);
+    return calls.map(() => DONE);
+  }
+  const votes = checkVotes(await invoke(operation.prepare, calls, manager), calls.length);
+  if (action === 'prepare-and-commit') await commitAccepted(operation, calls, votes, manager);
+  return votes.map(voted);
+}
+
+async function commitAccepted(operation: OperationDefinition, calls: readonly BranchCall[], votes: readonly HandlerVote[], manager: EntityManager): Promise<void> {
+  const accepted = calls.flatMap((call, i) => (votes[i]!.vote === 'yes' ? [{ ...call, result: votes[i]!.result ?? null }] : []));
+  if (accepted.length > 0) await invoke(operation.commit, accepted, manager);
+}
+
+/** As callBatch for a group of one, whatever its handlers take. */
+async function callAlone({ operation, action, jobs }: Group, manager: EntityManager): Promise<HandlerResult> {
+  const { call } = jobs[0]!;
+  if (action === 'commit' || action === 'abort') {
+    await invoke(operation[action], [call], manager);
+    return DONE;
+  }
+  const returned = await invoke(operation.prepare, [call], manager);
+  const vote = operation.prepare.batch ? checkVotes(returned, 1)[0]! : checkVote(returned);
+  if (action === 'prepare-and-commit') await commitAccepted(operation, [call], [vote], manager);
+  return voted(vote);
+}
+
+/** An item handler takes exactly one call. */
+async function invoke(handler: BoundHandler, calls: readonly BranchCall[], manager: EntityManager): Promise<unknown> {
+  return handler.batch ? handler.call(calls, manager) : handler.call(calls[0]!, manager);
+}
+
+function place(group: Group, outcomes: readonly HandlerResult[], results: Results): void {
+  group.jobs.forEach((job, i) => { results[job.index] = outcomes[i]!; });
+}

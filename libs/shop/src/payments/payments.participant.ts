@@ -1,0 +1,74 @@
+import { Injectable } from '@nestjs/common';
+import { AbortMany, type BranchCall, CommitMany, LockMany, Participant, PrepareMany, type VoteResult } from '#libs/participant';
+import type { EntityManager } from 'typeorm';
+import { grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
+import { payloadSchema } from '../schemas.js';
+import { expectUpdated, type UpdateResult } from '../updated.js';
+
+export interface Debit {
+  readonly orderId: string;
+  readonly customerId: string;
+  readonly amountCents: number;
+}
+
+type Call = BranchCall<Debit>;
+
+/** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
+const LOCK = 'SELECT customer_id, balance_cents FROM account WHERE customer_id = ANY($1::text[]) ORDER BY customer_id FOR UPDATE';
+
+const HOLD = `
+  UPDATE account SET balance_cents = balance_cents - d.amount, held_cents = held_cents + d.amount
+    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id`;
+
+const PAY = `
+  WITH entered AS (
+    INSERT INTO ledger_entry (order_id, customer_id, amount_cents) SELECT * FROM unnest($3::text[], $4::text[], $5::bigint[]))
+  UPDATE account SET held_cents = held_cents - d.amount
+    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id`;
+
+const GIVE_BACK = `
+  UPDATE account SET balance_cents = balance_cents + d.amount, held_cents = held_cents - d.amount
+    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id`;
+
+@Injectable()
+@Participant('payments')
+export class PaymentsParticipant {
+  @LockMany('debit')
+  async lock(calls: readonly Call[], manager: EntityManager): Promise<void> {
+    await lockAccounts(calls, manager);
+  }
+
+  /** Refuses UNKNOWN_CUSTOMER and INSUFFICIENT_FUNDS; debits of one customer are granted in the order of the calls. */
+  @PrepareMany('debit', { schema: payloadSchema('orderId', 'customerId', 'amountCents') })
+  async prepare(calls: readonly Call[], manager: EntityManager): Promise<readonly VoteResult[]> {
+    const balances = await lockAccounts(calls, manager);
+    const { votes, totals } = grantInOrder(calls.map(wishOf), balances, { unknown: 'UNKNOWN_CUSTOMER', short: 'INSUFFICIENT_FUNDS' });
+    if (totals.keys.length > 0) await update(HOLD, totals, manager);
+    return votes;
+  }
+
+  @CommitMany('debit')
+  async commit(calls: readonly Call[], manager: EntityManager): Promise<void> {
+    const payloads = calls.map((call) => call.payload);
+    await update(PAY, totalsOf(calls.map(wishOf)), manager, [payloads.map((p) => p.orderId), payloads.map((p) => p.customerId), payloads.map((p) => p.amountCents)]);
+  }
+
+  @AbortMany('debit')
+  async abort(calls: readonly Call[], manager: EntityManager): Promise<void> {
+    await update(GIVE_BACK, totalsOf(calls.map(wishOf)), manager);
+  }
+}
+
+function wishOf({ payload }: Call): Wish {
+  return { key: payload.customerId, amount: payload.amountCents };
+}
+
+async function lockAccounts(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
+  const rows: readonly { readonly customer_id: string; readonly balance_cents: string }[] = await manager.query(LOCK, [sortedKeys(calls.map((call) => call.payload.customerId))]);
+  return new Map(rows.map((row) => [row.customer_id, Number(row.balance_cents)]));
+}
+
+async function update(sql: string, { keys, amounts }: Totals, manager: EntityManager, more: readonly unknown[] = []): Promise<void> {
+  const result: UpdateResult = await manager.query(sql, [keys, amounts, ...more]);
+  expectUpdated(result, keys.length, 'accounts');
+}
