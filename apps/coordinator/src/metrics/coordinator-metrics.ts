@@ -1,0 +1,106 @@
+import type { CoordinatorDriver, FlushStats, TransactionView } from '#libs/runtime';
+import { Counter, Gauge, Histogram, Registry } from '#libs/service';
+
+const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
+const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
+/** Reason codes come from participants: a metric must not grow with what they think of. */
+const MAX_REASONS = 100;
+
+interface Child { inc(): void }
+
+/** Prometheus metrics of the coordinator. */
+export class CoordinatorMetrics {
+  private readonly outcomes: Counter<'protocol' | 'outcome' | 'reason'>;
+  private readonly begun: Counter<'protocol'>;
+  private readonly phases: Histogram<'phase'>;
+  private readonly flushRecords: Histogram<'kind'>;
+  private readonly flushSeconds: Histogram;
+  private readonly fencedShards: Counter;
+  private readonly errors: Counter;
+  private readonly dropped: Counter;
+  /** Labels are looked up once, not for every transaction. */
+  private readonly outcomeChildren = new Map<string, Child>();
+  private readonly reasons = new Set<string>();
+
+  constructor(private readonly registry: Registry) {
+    const registers = [registry];
+    this.begun = new Counter({ name: 'concordat_transactions_begun_total', help: 'Transactions begun here', labelNames: ['protocol'], registers });
+    this.outcomes = new Counter({ name: 'concordat_transactions_total', help: 'Transactions decided here', labelNames: ['protocol', 'outcome', 'reason'], registers });
+    this.phases = new Histogram({ name: 'concordat_phase_seconds', help: 'decide: from creation to decision; finish: from decision to the last acknowledgement', labelNames: ['phase'], buckets: SECONDS, registers });
+    this.flushRecords = new Histogram({ name: 'concordat_flush_records', help: 'Records in one flush', labelNames: ['kind'], buckets: SIZES, registers });
+    this.flushSeconds = new Histogram({ name: 'concordat_flush_seconds', help: 'Duration of one flush, retries included', buckets: SECONDS, registers });
+    this.fencedShards = new Counter({ name: 'concordat_fenced_shards_total', help: 'Shards lost to another owner by epoch', registers });
+    this.errors = new Counter({ name: 'concordat_driver_errors_total', help: 'Faults met by the driver, most of them passing', registers });
+    this.dropped = new Counter({ name: 'concordat_event_streams_dropped_total', help: 'Event streams dropped because their consumers did not keep up', registers });
+  }
+
+  /** Values that are read when somebody asks. */
+  observe(driver: Pick<CoordinatorDriver, 'stats' | 'shards'>, openStreams: () => number): void {
+    this.gauge('concordat_in_flight', 'Transactions that are not finished', () => driver.stats().inFlight);
+    this.gauge('concordat_undecided', 'Transactions without a decision', () => driver.stats().undecided);
+    this.gauge('concordat_shards_owned', 'Shards that this instance owns', () => driver.shards().length);
+    this.gauge('concordat_shards_recovering', 'Owned shards whose unfinished transactions are still being loaded', () => driver.shards().filter((shard) => !shard.recovered).length);
+    this.gauge('concordat_store_stalled', '1 while the database does not take records', () => Number(driver.stats().storeStalled));
+    this.gauge('concordat_transport_stalled', '1 while messages do not leave', () => Number(driver.stats().transportStalled));
+    this.gauge('concordat_event_streams', 'Open event streams', openStreams);
+  }
+
+  transactionBegun(view: TransactionView): void {
+    this.begun.inc({ protocol: view.protocol });
+  }
+
+  transactionDecided(view: TransactionView): void {
+    this.outcomeChild(view).inc();
+    if (view.decidedAtMs !== null) this.phases.observe({ phase: 'decide' }, seconds(view.decidedAtMs - view.createdAtMs));
+  }
+
+  transactionFinished(view: TransactionView): void {
+    if (view.finishedAtMs !== null && view.decidedAtMs !== null) this.phases.observe({ phase: 'finish' }, seconds(view.finishedAtMs - view.decidedAtMs));
+  }
+
+  flushed(stats: FlushStats): void {
+    this.flushSeconds.observe(stats.ms / 1000);
+    if (stats.begins > 0) this.flushRecords.observe({ kind: 'begin' }, stats.begins);
+    if (stats.decisions > 0) this.flushRecords.observe({ kind: 'decide' }, stats.decisions);
+    if (stats.ends > 0) this.flushRecords.observe({ kind: 'end' }, stats.ends);
+  }
+
+  fenced(shards: number): void {
+    this.fencedShards.inc(shards);
+  }
+
+  error(): void {
+    this.errors.inc();
+  }
+
+  streamDropped(): void {
+    this.dropped.inc();
+  }
+
+  private outcomeChild(view: TransactionView): Child {
+    const reason = this.reasonLabel(view.reason?.code ?? '');
+    const key = `${view.protocol} ${view.status} ${reason}`;
+    let child = this.outcomeChildren.get(key);
+    if (child === undefined) {
+      child = this.outcomes.labels({ protocol: view.protocol, outcome: view.status, reason });
+      this.outcomeChildren.set(key, child);
+    }
+    return child;
+  }
+
+  private reasonLabel(code: string): string {
+    if (this.reasons.has(code)) return code;
+    if (this.reasons.size >= MAX_REASONS) return 'OTHER';
+    this.reasons.add(code);
+    return code;
+  }
+
+  private gauge(name: string, help: string, read: () => number): void {
+    new Gauge({ name, help, registers: [this.registry], collect() { this.set(read()); } });
+  }
+}
+
+/** Clocks may step back between two readings. */
+function seconds(ms: number): number {
+  return Math.max(0, ms) / 1000;
+}

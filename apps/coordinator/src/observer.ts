@@ -1,0 +1,31 @@
+import type { CoordinatorObserver } from '#libs/runtime';
+import type { Logger } from '#libs/service';
+import type { EventHub } from './events/event-hub.js';
+import type { CoordinatorMetrics } from './metrics/coordinator-metrics.js';
+
+/** Lets metrics, event streams and the log know what the driver does. */
+export function observerOf(metrics: CoordinatorMetrics, hub: EventHub, logger: Logger): CoordinatorObserver {
+  return {
+    begun: (view) => {
+      metrics.transactionBegun(view);
+      hub.publish('begun', view);
+    },
+    decided: (view) => {
+      metrics.transactionDecided(view);
+      hub.publish('decided', view);
+    },
+    finished: (view) => {
+      metrics.transactionFinished(view);
+      hub.publish('finished', view);
+    },
+    flushed: (stats) => metrics.flushed(stats),
+    fenced: (shards) => {
+      metrics.fenced(shards.length);
+      logger.warn({ shards }, 'shards have gone to another owner');
+    },
+    error: (error, context) => {
+      metrics.error();
+      logger.error({ err: error, context }, 'the driver met a fault');
+    },
+  };
+}

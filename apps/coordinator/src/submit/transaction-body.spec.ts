@@ -1,0 +1,62 @@
+import { describe, expect, it } from '@jest/globals';
+import { ProblemException } from '#libs/service';
+import { TransactionBodyReader } from './transaction-body.js';
+
+const reader = new TransactionBodyReader(60_000);
+const branch = (over: object = {}): object => ({ participant: 'payments', operation: 'debit', payload: { amountCents: 1 }, ...over });
+const body = (over: object = {}): object => ({ protocol: '2pc', branches: [branch(), branch()], ...over });
+
+function refused(value: unknown, bytes = 100): { status: number; code: string; errors: Record<string, string> } {
+  try {
+    reader.read(value, bytes);
+  } catch (error) {
+    const { problem } = error as ProblemException;
+    return { status: problem.status, code: problem.code, errors: Object.fromEntries((problem.errors ?? []).map((e) => [e.path, e.message])) };
+  }
+  throw new Error('was not refused');
+}
+
+describe('the body of a transaction', () => {
+  it('is taken as it is, with all optional fields or none', () => {
+    for (const valid of [body(), body({ timeoutMs: 60_000, waitFor: 'finished', metadata: [1] }), body({ branches: [branch({ payload: null })] })]) {
+      expect(reader.read(valid, 100)).toBe(valid);
+    }
+  });
+
+  it.each<[string, object, string, RegExp]>([
+    ['an empty participant', { branches: [branch(), branch({ participant: '' })] }, 'branches[1].participant', /pattern/],
+    ['an operation that is no text', { branches: [branch({ operation: 7 })] }, 'branches[0].operation', /string/],
+    ['a branch without payload', { branches: [{ participant: 'a', operation: 'b' }] }, 'branches[0].payload', /required/],
+    ['an unknown field of a branch', { branches: [branch({ extra: 1 })] }, 'branches[0].extra', /not a known field/],
+    ['an unknown field', { surprise: true }, 'surprise', /not a known field/],
+    ['no branches', { branches: [] }, 'branches', /fewer than 1/],
+    ['too many branches', { branches: Array.from({ length: 65 }, () => branch()) }, 'branches', /more than 64/],
+    ['an unknown protocol', { protocol: 'hope' }, 'protocol', /2pc, 3pc, paxos-commit, saga/],
+    ['a timeout of text', { timeoutMs: 'soon' }, 'timeoutMs', /integer/],
+    ['a timeout out of range', { timeoutMs: 60_001 }, 'timeoutMs', /60000/],
+    ['another waitFor', { waitFor: 'ever' }, 'waitFor', /decided, finished/],
+    ['U+0000, which no database stores', { branches: [branch({ payload: { text: 'a\0' } })] }, 'branches[0].payload', /U\+0000/],
+    ['a lone surrogate in the metadata', { metadata: '\ud800' }, 'metadata', /surrogate/],
+  ])('%s is refused by its path', (_what, over, path, message) => {
+    expect(refused(body(over))).toEqual({ status: 400, code: 'VALIDATION_FAILED', errors: { [path]: expect.stringMatching(message) } });
+  });
+
+  it('names all wrong fields at once', () => {
+    expect(Object.keys(refused({ branches: [branch({ participant: 1 })], timeoutMs: 0 }).errors).sort()).toEqual(['branches[0].participant', 'protocol', 'timeoutMs']);
+  });
+
+  it('nested too deeply is refused', () => {
+    let deep: unknown = 1;
+    for (let i = 0; i < 200; i++) deep = [deep];
+    expect(refused(body({ metadata: deep })).errors).toEqual({ metadata: expect.stringMatching(/deeper than 100/) });
+  });
+
+  it('whose payload grows beyond a Kafka record when it is written again is refused', () => {
+    const payload = Array.from({ length: 50_000 }, () => 1e20);
+    expect(refused(body({ branches: [branch({ payload })] }), 250_000).errors).toEqual({ 'branches[0].payload': expect.stringMatching(/not be larger than 524288/) });
+  });
+
+  it.each(['3pc', 'paxos-commit', 'saga'])('with the protocol %s is refused whatever else it holds', (protocol) => {
+    expect(refused({ protocol, steps: [] })).toMatchObject({ status: 422, code: 'PROTOCOL_NOT_AVAILABLE' });
+  });
+});
