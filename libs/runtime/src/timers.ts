@@ -65,6 +65,8 @@ export class Timers<Name extends string> {
   private remove(entry: Entry<Name>): void {
     entry.live = false;
     this.living--;
+    // Nothing to wake up for; a clock timeout would keep a stopped process alive.
+    if (this.living === 0) return this.clear();
     const siblings = this.byKey.get(entry.key)!;
     if (siblings.length === 1) this.byKey.delete(entry.key);
     else siblings.splice(siblings.indexOf(entry), 1);

@@ -199,7 +199,8 @@ export class CoordinatorDriver implements Subscriber {
 
   private async shutDown(): Promise<void> {
     const { table, outbox, inquiries, shards, timers, lingering, observer } = this.context;
-    await this.within(new Promise<void>((resolve) => table.whenQuiet(resolve)).then(() => this.drain()));
+    const quiet = this.drain().then(() => new Promise<void>((resolve) => table.whenQuiet(resolve)));
+    await this.within(quiet.then(() => this.drain()));
     // Offsets of what is done and sent by now are saved on leaving.
     await this.subscription?.close().catch((error: unknown) => observer.error(error, 'leave the group'));
     await this.within(this.drain());

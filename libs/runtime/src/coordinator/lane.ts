@@ -73,7 +73,7 @@ export class Lane {
 
   /** Flushes what waits for company; resolves when nothing waits and nothing is under way. */
   async drain(): Promise<void> {
-    while (this.running !== null || this.inputs.length > 0 || this.round.size > 0) {
+    while (!this.context.closing.aborted && (this.running !== null || this.inputs.length > 0 || this.round.size > 0)) {
       if (this.round.size > 0) this.round.urgent = true;
       this.wake();
       await this.running;
@@ -173,10 +173,12 @@ export class Lane {
       case 'batch':
         return this.receive(input.batch, input.shard, nowMs);
       case 'messages':
-        if (input.shard.state !== 'owned') return;
         for (const { message, ticket } of input.messages) {
-          this.round.tickets.push(ticket);
-          this.handle(message, ticket, nowMs);
+          if (input.shard.state !== 'owned') this.putAside(ticket.batch, input.shard);
+          else {
+            this.round.tickets.push(ticket);
+            this.handle(message, ticket, nowMs);
+          }
         }
         return;
       case 'timers':
@@ -215,11 +217,7 @@ export class Lane {
   }
 
   private receive(batch: InboundBatch, shard: Shard, nowMs: number): void {
-    if (shard.state === 'lost') return;
-    if (shard.state === 'fenced') {
-      shard.undone.add(batch);
-      return;
-    }
+    if (shard.state !== 'owned') return this.putAside(batch, shard);
     const ticket = new Ticket(batch, shard);
     this.round.tickets.push(ticket);
     const announces: Announce[] = [];
@@ -228,6 +226,13 @@ export class Lane {
       else this.handle(message, ticket, nowMs);
     }
     if (announces.length > 0) this.announce(announces, ticket);
+  }
+
+  /** For the shard's next tenure in this process. If that is elsewhere, the batch is not done and so is read again there. */
+  private putAside(batch: InboundBatch, shard: Shard): void {
+    const tenure = this.context.shards.get(shard.id);
+    if (tenure?.state === 'fenced') tenure.undone.add(batch);
+    else if (tenure !== undefined) tenure.lane.add({ kind: 'batch', batch, shard: tenure });
   }
 
   private handle(message: Message, ticket: Ticket, nowMs: number): void {

@@ -21,8 +21,10 @@ export type HandlerResult = { readonly ok: true; readonly vote: HandlerVote | nu
 
 export interface HandlerRunner<Handle> {
   /**
-   * Runs calls of one action, no two for the same branch; results in the same order. A call that fails must not take its
-   * neighbours down (savepoints). Throws only for faults of the database, which run the whole transaction again.
+   * Runs calls of any actions, no two for the same branch; results in the order of the calls. The runner chooses the order of
+   * work, and sees all calls at once so that it can lock what they share in one order and put alike calls together. A call
+   * that fails must not take its neighbours down (savepoints). Throws only for faults of the database, which run the whole
+   * transaction again.
    */
   run(tx: BranchTransaction<Handle>, calls: readonly HandlerCall[]): Promise<readonly HandlerResult[]>;
 }

@@ -17,12 +17,9 @@ export interface Trial {
   loaded: boolean;
 }
 
-/** Decisions first: what they give back (stock, money, locks) may let a prepare succeed. */
-const ORDER: readonly HandlerCall['action'][] = ['abort', 'commit', 'prepare', 'prepare-and-commit'];
-
 /**
- * ONE local database transaction: one query for all rows, each handler action in one call for all branches that need it, one
- * write for all rows. When it resolves all of it is durable and the messages may leave; when it rejects nothing has happened,
+ * ONE local database transaction: one query for all rows, one call of the runner for all handlers (one more for each further step of
+ * a branch), one write for all rows. When it resolves all of it is durable and the messages may leave; when it rejects nothing has happened,
  * or, if the flush itself failed, everything may have happened: running it again is right either way.
  * @param works at most one per branch
  * @param condemned if given, no handler runs, and each is taken to have failed with this
@@ -49,12 +46,8 @@ export function runUnit<Handle>(
 async function workOff(runs: readonly BranchRun[], run: (calls: readonly HandlerCall[]) => Promise<readonly HandlerResult[]>): Promise<void> {
   let waiting = runs.filter((branch) => branch.advance());
   while (waiting.length > 0) {
-    for (const action of ORDER) {
-      const group = waiting.filter((branch) => branch.call?.action === action);
-      if (group.length === 0) continue;
-      const results = await run(group.map((branch) => branch.call!));
-      group.forEach((branch, index) => branch.executed(results[index]!));
-    }
+    const results = await run(waiting.map((branch) => branch.call!));
+    waiting.forEach((branch, index) => branch.executed(results[index]!));
     waiting = waiting.filter((branch) => branch.advance());
   }
 }

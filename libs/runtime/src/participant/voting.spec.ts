@@ -105,13 +105,13 @@ describe('phase one of a participant', () => {
     expect(world.store.flushes).toEqual([{ keys: 3, rows: 3 }]);
   });
 
-  it('runs prepares, commits and aborts of one delivery in one call each', async () => {
+  it('hands prepares, commits and aborts of one delivery to the runner together, so that it can put alike calls together', async () => {
     const world = await World.started();
     const [a, b, c, d, e, f] = Array.from({ length: 6 }, () => world.txid());
     await world.deliver([a, b, c, d].map((txid) => prepare(txid!)));
     world.runner.runs.length = 0;
     await world.deliver([commit(a!), prepare(e!), abort(b!), commit(c!), prepare(f!), abort(d!)]);
-    expect(world.runner.runs.map((calls) => calls.map(({ action }) => action))).toEqual([['abort', 'abort'], ['commit', 'commit'], ['prepare', 'prepare']]);
+    expect(world.runner.runs.map((calls) => calls.map(({ action }) => action))).toEqual([['commit', 'prepare', 'abort', 'commit', 'prepare', 'abort']]);
     expect(world.store.flushes).toHaveLength(2);
   });
 

@@ -1,0 +1,458 @@
+import { makeTxid } from '#libs/protocol';
+import { begun, Bench, checkout } from '../testing/coordinator-bench.js';
+import { refusing, silent, willing } from '../testing/fake-bus.js';
+import { turns, until } from '../testing/fake-clock.js';
+
+describe('the coordinator driver under faults', () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(() => bench.close());
+
+  describe('the store', () => {
+    it('is tried again after a passing fault', async () => {
+      const driver = await bench.owner([0]);
+      bench.store.down();
+      const begin = begun(driver);
+      await bench.clock.advance(100);
+      bench.store.up();
+      await bench.clock.advance(1_000);
+      expect((await driver.settled(await begin, 'decided', 5_000))!.status).toBe('committed');
+      expect(bench.journal.errors.some(({ context }) => context === 'flush')).toBe(true);
+    });
+
+    it('out of reach: who waits and who comes is refused, nothing of that ever commits, and work resumes by itself', async () => {
+      const driver = await bench.owner([0], { storeFaultGraceMs: 500 });
+      bench.store.down();
+      const inFlush = driver.begin(checkout({ idempotency: { key: 'k', requestHash: 'h' } })).catch((error: unknown) => error);
+      await turns();
+      const inQueue = driver.begin(checkout()).catch((error: unknown) => error);
+      await bench.clock.advance(600);
+      for (const answer of [inFlush, inQueue]) expect(await answer).toMatchObject({ code: 'STORE_UNAVAILABLE', retryAfterMs: expect.any(Number) });
+      await expect(driver.begin(checkout())).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+      bench.store.up();
+      await bench.clock.advance(1_500);
+      expect([...bench.store.register.values()].map((entry) => entry.decision)).toEqual(['ABORT']);
+      expect(bench.bus.sentOf('PREPARE')).toEqual([]);
+      const again = await driver.begin(checkout({ idempotency: { key: 'k', requestHash: 'h' } }));
+      expect(again.kind).toBe('begun');
+      expect((await driver.settled(again.txid, 'decided', 5_000))!.status).toBe('committed');
+      expect(driver.stats()).toMatchObject({ storeStalled: false });
+    });
+
+    it('out of reach: a one-phase transaction that was given up is never carried out', async () => {
+      const driver = await bench.owner([0], { storeFaultGraceMs: 500 });
+      bench.store.down();
+      const answer = driver.begin(checkout({ branches: [{ participant: 'orders', operation: 'work', payload: null }] })).catch((error: unknown) => error);
+      await bench.clock.advance(600);
+      expect(await answer).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+      bench.store.up();
+      await bench.clock.advance(1_500);
+      expect(bench.bus.sentOf('PREPARE_AND_COMMIT')).toEqual([]);
+      expect([...bench.store.ends.values()].map((end) => end.outcome)).toEqual(['aborted']);
+    });
+
+    it('out of reach during a decision: the decision is made when it is back', async () => {
+      const driver = await bench.owner([0]);
+      const txid = await begun(driver);
+      bench.store.down();
+      await bench.clock.advance(5_000);
+      expect(driver.view(txid)!.status).toBe('pending');
+      bench.store.up();
+      await bench.clock.advance(2_000);
+      expect(driver.view(txid)!.status).toBe('committed');
+    });
+
+    it('out of reach: an operator is not kept waiting', async () => {
+      bench.bus.participant('orders', silent);
+      const driver = await bench.owner([0]);
+      const txid = await begun(driver);
+      bench.store.down();
+      const acted = driver.act(txid, { kind: 'CANCEL', reason: { code: 'CANCELLED' } });
+      await bench.clock.advance(4_000);
+      expect(await acted).toMatchObject({ status: 'pending' });
+    });
+
+    it('may hold another word than this owner proposed: the register is obeyed', async () => {
+      bench.bus.participant('inventory', silent);
+      const driver = await bench.owner([0]);
+      const txid = await begun(driver);
+      await until(() => bench.bus.sentOf('PREPARE').length === 3);
+      await bench.store.presumeAbort([txid], bench.clock.now());
+      bench.bus.post(0, [{ kind: 'VOTE', txid, branch: 2, vote: 'yes' }]);
+      expect(await driver.settled(txid, 'decided', 5_000)).toMatchObject({ status: 'aborted', reason: { code: 'NO_RECORD' } });
+      await bench.clock.advance(20);
+      expect(bench.bus.sentOf('ABORT')).toHaveLength(3);
+      expect(bench.bus.sentOf('COMMIT')).toEqual([]);
+    });
+  });
+
+  describe('the transport', () => {
+    it('down: messages are repeated until they are acknowledged, and repetitions do not pile up', async () => {
+      const driver = await bench.owner([0], { resendAfterMs: 100, storeFaultGraceMs: 60_000 });
+      const txid = await begun(driver);
+      await driver.settled(txid, 'decided', 5_000);
+      bench.bus.down();
+      await bench.clock.advance(30_000);
+      expect(driver.stats().unsent).toBe(3);
+      expect(bench.bus.undone(0)).toBeGreaterThan(0);
+      bench.bus.up();
+      await bench.clock.advance(3_000);
+      expect(bench.store.ends.get(txid)?.outcome).toBe('committed');
+      await bench.clock.advance(3_000);
+      expect(bench.bus.undone(0)).toBe(0);
+    });
+
+    it('down for long: new work is refused', async () => {
+      const driver = await bench.owner([0], { storeFaultGraceMs: 500 });
+      bench.bus.down();
+      await begun(driver);
+      await bench.clock.advance(600);
+      await expect(driver.begin(checkout())).rejects.toMatchObject({ code: 'TRANSPORT_UNAVAILABLE' });
+      bench.bus.up();
+      await bench.clock.advance(2_500);
+      expect((await driver.begin(checkout())).kind).toBe('begun');
+    });
+  });
+
+  describe('presumed abort', () => {
+    const txid = makeTxid(0, 1_700_000_000_000, new Uint8Array(8));
+
+    it('answers an inquiry about an unknown transaction only after ABORT is in its register', async () => {
+      await bench.owner([0]);
+      bench.bus.post(0, [0, 1].map((branch) => ({ kind: 'INQUIRY', txid, branch, participant: 'orders' }) as const));
+      await bench.clock.advance(20);
+      expect(bench.store.register.get(txid)).toMatchObject({ decision: 'ABORT', reason: { code: 'NO_RECORD' } });
+      expect(bench.bus.sentOf('ABORT').map(({ message }) => 'branch' in message && message.branch)).toEqual([0, 1]);
+      expect(bench.store.presumed).toBe(1);
+      expect(bench.bus.undone(0)).toBe(0);
+    });
+
+    it('tells COMMIT when the register of a forgotten transaction holds it', async () => {
+      const driver = await bench.owner([0], { lingerMs: 10 });
+      const committed = await begun(driver);
+      await bench.clock.advance(100);
+      expect(driver.view(committed)).toBeNull();
+      bench.bus.sent.length = 0;
+      bench.bus.post(0, [{ kind: 'INQUIRY', txid: committed, branch: 1, participant: 'payments' }]);
+      await bench.clock.advance(20);
+      expect(bench.bus.sent).toEqual([{ to: { role: 'participant', name: 'payments' }, message: { kind: 'COMMIT', txid: committed, branch: 1 } }]);
+    });
+
+    it('lets votes for an unknown transaction go: its participant inquires', async () => {
+      await bench.owner([0]);
+      bench.bus.post(0, [{ kind: 'VOTE', txid, branch: 0, vote: 'yes' }, { kind: 'ACK', txid, branch: 0 }]);
+      await until(() => bench.bus.undone(0) === 0);
+      expect(bench.store.register.size).toBe(0);
+      expect(bench.bus.deadLetters).toEqual([]);
+    });
+
+    it('waits for the store', async () => {
+      await bench.owner([0]);
+      bench.store.down();
+      bench.bus.post(0, [{ kind: 'INQUIRY', txid, branch: 0, participant: 'orders' }]);
+      await bench.clock.advance(500);
+      expect(bench.bus.sent).toEqual([]);
+      expect(bench.bus.undone(0)).toBe(1);
+      bench.store.up();
+      await bench.clock.advance(1_500);
+      expect(bench.bus.sentOf('ABORT')).toHaveLength(1);
+    });
+  });
+
+  describe('recovery', () => {
+    it('aborts what was begun and not decided', async () => {
+      bench.bus.participant('payments', silent);
+      const txid = await begun(await bench.owner([0]));
+      bench.bus.participant('payments', willing);
+      const successor = await bench.owner([0]);
+      await until(() => successor.view(txid)?.status === 'aborted');
+      expect(successor.view(txid)!.reason).toMatchObject({ code: 'COORDINATOR_RECOVERED' });
+      await bench.clock.advance(20);
+      expect(bench.bus.sentOf('ABORT')).toHaveLength(3);
+      expect(bench.store.ends.get(txid)?.outcome).toBe('aborted');
+    });
+
+    it('carries out a decision that was made and not sent', async () => {
+      const first = await bench.owner([0]);
+      const txid = await begun(first);
+      await until(() => bench.store.register.has(txid));
+      await first.assigned([]);
+      const successor = await bench.owner([0]);
+      expect(bench.bus.sentOf('COMMIT')).toEqual([]);
+      await bench.clock.advance(50);
+      expect(successor.view(txid)).toMatchObject({ status: 'committed', finishedAtMs: expect.any(Number) });
+      expect(bench.bus.sentOf('COMMIT').length).toBeGreaterThanOrEqual(3);
+      expect(bench.store.ends.get(txid)?.outcome).toBe('committed');
+    });
+
+    it('publishes an outcome that the earlier owner may not have told', async () => {
+      bench.bus.participant('payments', silent);
+      const txid = await begun(await bench.owner([0]));
+      bench.store.register.set(txid, { decision: 'COMMIT', reason: null, branches: [], atMs: bench.clock.now() });
+      await bench.owner([0]);
+      await bench.clock.advance(50);
+      expect(bench.bus.outcomes).toMatchObject([{ txid, status: 'committed' }]);
+    });
+
+    it('finds a begin whose flush succeeded in a process that died before it sent anything', async () => {
+      const first = await bench.owner([0]);
+      bench.store.loseNextAnswer();
+      first.begin(checkout()).catch(() => {});
+      await until(() => bench.store.begins.size === 1);
+      expect(bench.bus.sent).toEqual([]);
+      const successor = await bench.owner([0]);
+      const [txid] = bench.store.begins.keys();
+      await until(() => successor.view(txid!)?.status === 'aborted');
+    });
+
+    it('asks a one-phase participant for an abort and obeys its answer', async () => {
+      bench.bus.participant('orders', silent);
+      const txid = await begun(await bench.owner([0]), { branches: [{ participant: 'orders', operation: 'work', payload: null }] });
+      await until(() => bench.bus.sentOf('PREPARE_AND_COMMIT').length === 1);
+      bench.bus.participant('orders', (message) => [{ kind: 'ONE_PHASE_OUTCOME', txid: message.txid, branch: 0, outcome: 'committed' }]);
+      const successor = await bench.owner([0]);
+      await until(() => successor.view(txid)?.status === 'committed');
+      expect(bench.bus.sentOf('ABORT_ONE_PHASE')).toHaveLength(1);
+    });
+
+    it('loads more than a page, and takes new work meanwhile', async () => {
+      bench.bus.participant('payments', silent);
+      const first = await bench.owner([0]);
+      await Promise.all(Array.from({ length: 1_200 }, () => begun(first)));
+      bench.bus.participant('payments', willing);
+      const successor = await bench.owner([0]);
+      expect(successor.shards()).toMatchObject([{ shard: 0, epoch: 2, recovered: false }]);
+      const fresh = await begun(successor);
+      expect((await successor.settled(fresh, 'decided', 5_000))!.status).toBe('committed');
+      await bench.clock.advance(200);
+      expect(successor.shards()).toMatchObject([{ shard: 0, recovered: true, inFlight: 0 }]);
+      expect(successor.stats()).toMatchObject({ recovered: 1_200, aborted: 1_200, committed: 1 });
+      expect(bench.store.ends.size).toBe(1_201);
+    });
+
+    it('keeps messages of transactions that are not loaded yet, and answers them from what was loaded', async () => {
+      bench.bus.participant('payments', silent);
+      const txid = await begun(await bench.owner([0]));
+      await until(() => bench.bus.sentOf('PREPARE').length === 3);
+      bench.store.holdLoads();
+      await bench.owner([0]);
+      bench.bus.post(0, [{ kind: 'INQUIRY', txid, branch: 1, participant: 'payments' }]);
+      await bench.clock.advance(100);
+      expect(bench.bus.sentOf('ABORT')).toEqual([]);
+      expect(bench.store.register.size).toBe(0);
+      bench.store.releaseLoads();
+      await bench.clock.advance(100);
+      expect(bench.store.register.get(txid)!.reason!.code).toBe('COORDINATOR_RECOVERED');
+      expect(bench.store.presumed).toBe(0);
+      expect(bench.bus.undone(0)).toBe(0);
+    });
+
+    it('does not take a transaction for unfinished that ended while its page was under way', async () => {
+      const driver = await bench.owner([0], { lingerMs: 50 });
+      await until(() => driver.shards()[0]!.recovered);
+      const successor = bench.driver({ lingerMs: 50 });
+      bench.store.holdLoads();
+      await bench.bus.assign(successor, [0]);
+      const txid = await begun(successor, { branches: [{ participant: 'orders', operation: 'work', payload: null }] });
+      await successor.settled(txid, 'finished', 1_000);
+      await bench.clock.advance(500);
+      expect(successor.view(txid)).not.toBeNull();
+      bench.store.releaseLoads();
+      await bench.clock.advance(500);
+      expect(successor.view(txid)).toBeNull();
+      expect(successor.stats().recovered).toBe(0);
+    });
+
+    it('goes on after a fault of the store', async () => {
+      bench.bus.participant('payments', silent);
+      const txid = await begun(await bench.owner([0]));
+      const successor = await bench.owner([0]);
+      bench.store.down();
+      await bench.clock.advance(200);
+      bench.store.up();
+      await bench.clock.advance(2_000);
+      expect(successor.shards()[0]!.recovered).toBe(true);
+      expect(bench.store.ends.has(txid)).toBe(true);
+    });
+  });
+
+  describe('ownership', () => {
+    it('a fenced owner stops, and its successor finishes', async () => {
+      bench.bus.participant('payments', silent);
+      const first = await bench.owner([0]);
+      const txid = await begun(first);
+      const waiting = first.settled(txid, 'decided', 60_000);
+      const successor = await bench.owner([0]);
+      const late = first.begin(checkout()).catch((error: unknown) => error);
+      expect(await late).toMatchObject({ code: 'NO_SHARD' });
+      expect(await waiting).toBeNull();
+      expect(first.view(txid)).toBeNull();
+      expect(first.shards()).toEqual([]);
+      expect(bench.journal.fencedShards).toEqual([0]);
+      await until(() => successor.view(txid)?.status === 'aborted');
+      expect(bench.store.begins.size).toBe(1);
+    });
+
+    it('a fenced owner that still has the partition takes it back, with what was delivered to it', async () => {
+      const driver = await bench.owner([0], { fencedRetryMs: 1_000, lingerMs: 60_000 });
+      const txid = await begun(driver);
+      await bench.store.acquireShards([0], 'a stranger');
+      await until(() => bench.journal.fencedShards.length === 1);
+      expect(bench.bus.undone(0)).toBeGreaterThan(0);
+      await bench.clock.advance(1_100);
+      expect(driver.shards()).toMatchObject([{ shard: 0, epoch: 3 }]);
+      expect(driver.view(txid)!.status).toBe('aborted');
+      await bench.clock.advance(100);
+      expect(bench.bus.undone(0)).toBe(0);
+    });
+
+    it('after a defect the memory is thrown away, and what is durable is loaded anew', async () => {
+      const driver = await bench.owner([0], { fencedRetryMs: 1_000, lingerMs: 60_000 });
+      const flush = bench.store.flush.bind(bench.store);
+      bench.store.flush = async (batch) => ({ ...(await flush(batch)), register: new Map() });
+      const txid = await begun(driver);
+      expect(await driver.settled(txid, 'decided', 60_000)).toBeNull();
+      expect(bench.journal.errors.map(({ context }) => context)).toContain('lane 0');
+      bench.store.flush = flush;
+      await bench.clock.advance(1_200);
+      expect(driver.view(txid)).toMatchObject({ status: 'committed', finishedAtMs: expect.any(Number) });
+      expect(bench.bus.undone(0)).toBe(0);
+    });
+
+    it('lost shards: callers are told to look elsewhere, and nothing more is sent for them', async () => {
+      bench.bus.participant('payments', silent);
+      const driver = await bench.owner([0, 1]);
+      const txids = [await begun(driver), await begun(driver)];
+      await until(() => bench.bus.sentOf('PREPARE').length === 6);
+      const waiting = txids.map((txid) => driver.settled(txid, 'decided', 60_000));
+      await driver.assigned([]);
+      expect(await Promise.all(waiting)).toEqual([null, null]);
+      await bench.clock.advance(30_000);
+      expect(bench.bus.sent).toHaveLength(6);
+      await expect(driver.begin(checkout())).rejects.toMatchObject({ code: 'NO_SHARD' });
+    });
+
+    it('a shard lost during the flush of a begin: no PREPARE leaves, and the next owner aborts it', async () => {
+      const driver = await bench.owner([0]);
+      bench.store.hold();
+      const begin = driver.begin(checkout()).catch((error: unknown) => error);
+      await until(() => bench.store.held === 1);
+      await driver.assigned([]);
+      bench.store.release();
+      expect(await begin).toMatchObject({ code: 'NO_SHARD' });
+      await until(() => bench.store.begins.size === 1);
+      const successor = await bench.owner([0]);
+      await bench.clock.advance(50);
+      expect(bench.bus.sentOf('PREPARE')).toEqual([]);
+      expect([...bench.store.ends.values()].map((end) => end.outcome)).toEqual(['aborted']);
+      expect(successor.stats().recovered).toBe(1);
+    });
+
+    it('a shard given back that somebody else has owned meanwhile is loaded anew', async () => {
+      bench.bus.participant('payments', silent);
+      const driver = await bench.owner([0]);
+      const txid = await begun(driver);
+      await bench.store.acquireShards([0], 'a stranger');
+      await driver.assigned([0]);
+      expect(driver.shards()).toMatchObject([{ shard: 0, epoch: 3 }]);
+      await until(() => driver.view(txid)?.status === 'aborted');
+      expect(bench.journal.fencedShards).toEqual([]);
+    });
+
+    it('a shard that stays is left in peace', async () => {
+      bench.bus.participant('payments', silent);
+      const driver = await bench.owner([0]);
+      const txid = await begun(driver);
+      await driver.assigned([0, 1]);
+      expect(driver.shards()).toMatchObject([{ shard: 0, epoch: 1 }, { shard: 1, epoch: 1 }]);
+      expect(driver.view(txid)!.status).toBe('pending');
+    });
+
+    it('a shard taken away while it was being acquired is not kept', async () => {
+      const driver = bench.driver();
+      const acquired = driver.assigned([0, 1]);
+      for (let i = 0; i < 10; i++) await Promise.resolve();
+      await driver.assigned([1]);
+      await acquired;
+      expect(driver.shards().map((shard) => shard.shard)).toEqual([1]);
+    });
+
+    it('an assignment that the store refuses is refused, and may be repeated', async () => {
+      const driver = bench.driver();
+      bench.store.down();
+      await expect(driver.assigned([0])).rejects.toThrow('the store is down');
+      bench.store.up();
+      await driver.assigned([0]);
+      expect((await driver.begin(checkout())).kind).toBe('begun');
+    });
+  });
+
+  describe('stop', () => {
+    it('refuses new work, waits for outcomes, and leaves nothing half done', async () => {
+      const driver = await bench.owner([0]);
+      bench.store.hold();
+      const begin = begun(driver);
+      await until(() => bench.store.held === 1);
+      const stopped = driver.stop();
+      await expect(driver.begin(checkout())).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+      bench.store.release();
+      const txid = await begin;
+      await until(() => bench.store.register.has(txid));
+      await stopped;
+      expect(bench.bus.sentOf('COMMIT')).toHaveLength(3);
+      expect(driver.stats()).toMatchObject({ inFlight: 0, queued: 0, unsent: 0 });
+    });
+
+    it('writes down the ends that were waiting for company', async () => {
+      const driver = await bench.owner([0], { lazyMs: 1_000, resendAfterMs: 60_000 });
+      const txid = await begun(driver);
+      await driver.settled(txid, 'decided', 60_000);
+      await bench.clock.advance(1_000);
+      await until(() => driver.timeline(txid)!.filter((event) => event.name === 'ACK').length === 3);
+      expect(bench.store.ends.has(txid)).toBe(false);
+      await driver.stop();
+      expect(bench.store.ends.has(txid)).toBe(true);
+    });
+
+    it('does not wait for ever for a participant or for the store', async () => {
+      bench.bus.participant('orders', silent);
+      const driver = await bench.owner([0], { drainMs: 1_000 });
+      const txid = await begun(driver);
+      const waiting = driver.settled(txid, 'decided', 60_000);
+      bench.store.down();
+      bench.bus.down();
+      const stuck = driver.begin(checkout()).catch((error: unknown) => error);
+      const stopped = driver.stop();
+      await bench.clock.advance(2_500);
+      await stopped;
+      expect(await waiting).toBeNull();
+      expect(await stuck).toMatchObject({ name: 'UnavailableError' });
+      expect(bench.clock.pending).toBe(0);
+    });
+  });
+
+  it('keeps every transaction\'s decision the same through a takeover under load', async () => {
+    const seen = new Map<string, string>();
+    bench.bus.participant('inventory', (message) => (message.kind === 'PREPARE' && message.branch === 2 && Number.parseInt(message.txid.slice(-1), 16) < 4 ? refusing(message) : willing(message)));
+    const first = await bench.owner([0, 1]);
+    const begins = Array.from({ length: 300 }, async () => {
+      const txid = await begun(first);
+      const view = await first.settled(txid, 'decided', 60_000);
+      if (view !== null && view.status !== 'pending') seen.set(txid, view.status);
+    });
+    const all = Promise.allSettled(begins);
+    await until(() => bench.store.begins.size > 0);
+    await bench.owner([0, 1]);
+    await bench.clock.advance(90_000);
+    await all;
+    expect(bench.store.begins.size).toBeGreaterThan(0);
+    for (const txid of bench.store.begins.keys()) {
+      const end = bench.store.ends.get(txid);
+      expect(end).toBeDefined();
+      expect(end!.outcome).toBe(bench.store.register.get(txid)!.decision === 'COMMIT' ? 'committed' : 'aborted');
+      if (seen.has(txid)) expect(seen.get(txid)).toBe(end!.outcome);
+    }
+  });
+});

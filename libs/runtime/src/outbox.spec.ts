@@ -1,0 +1,89 @@
+import { type Envelope, makeTxid } from '#libs/protocol';
+import { Outbox } from './outbox.js';
+import { FakeClock, turns, until } from './testing/fake-clock.js';
+
+const txid = makeTxid(0, 0, new Uint8Array(8));
+const to = { role: 'participant', name: 'orders' } as const;
+const commit = (branch: number): Envelope => ({ to, message: { kind: 'COMMIT', txid, branch } });
+const prepare = (branch: number): Envelope => ({ to, message: { kind: 'PREPARE', txid, branch, operation: 'x', payload: null, peers: ['orders'] } });
+
+describe('Outbox', () => {
+  let clock: FakeClock;
+  let sends: (readonly Envelope[])[];
+  let fault: Error | null;
+  let errors: unknown[];
+  let outbox: Outbox;
+
+  beforeEach(() => {
+    clock = new FakeClock();
+    sends = [];
+    fault = null;
+    errors = [];
+    const transport = {
+      send: async (envelopes: readonly Envelope[]): Promise<void> => {
+        await turns(1);
+        if (fault !== null) throw fault;
+        sends.push(envelopes);
+      },
+    };
+    outbox = new Outbox({ transport, clock, lazyMs: 5, maxBatch: 100, onError: (error) => errors.push(error) });
+  });
+
+  it('sends urgent messages at once, together', async () => {
+    outbox.push([prepare(0)]);
+    outbox.push([prepare(1)]);
+    await until(() => sends.length === 1);
+    expect(sends).toEqual([[prepare(0), prepare(1)]]);
+  });
+
+  it('lets lazy messages wait for lazyMs, no longer', async () => {
+    outbox.push([commit(0)]);
+    await clock.advance(4);
+    outbox.push([commit(1)]);
+    expect(sends).toEqual([]);
+    await clock.advance(1);
+    expect(sends).toEqual([[commit(0), commit(1)]]);
+  });
+
+  it('takes lazy messages along with urgent ones, in order', async () => {
+    outbox.push([commit(0)]);
+    outbox.push([prepare(1)]);
+    await until(() => sends.length === 1);
+    expect(sends).toEqual([[commit(0), prepare(1)]]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('repeats a failed send until it is acknowledged, and calls back only then, in order', async () => {
+    const done: number[] = [];
+    fault = new Error('down');
+    outbox.push([prepare(0)], [], () => done.push(0));
+    outbox.push([], [], () => done.push(1));
+    await clock.advance(5_000);
+    expect(done).toEqual([]);
+    expect(outbox).toMatchObject({ unsent: 1, failingSinceMs: expect.any(Number) });
+    expect(errors.length).toBeGreaterThan(2);
+    fault = null;
+    await clock.advance(2_000);
+    expect(sends).toEqual([[prepare(0)]]);
+    expect(done).toEqual([0, 1]);
+    expect(outbox).toMatchObject({ unsent: 0, failingSinceMs: null });
+  });
+
+  it('drains at once what is lazy', async () => {
+    outbox.push([commit(0)]);
+    await outbox.drain();
+    expect(sends).toEqual([[commit(0)]]);
+  });
+
+  it('ends its retries when it is closed, and calls nothing done that was not sent', async () => {
+    let done = false;
+    fault = new Error('down');
+    outbox.push([prepare(0)], [], () => {
+      done = true;
+    });
+    await turns();
+    await outbox.close();
+    expect(done).toBe(false);
+    expect(clock.pending).toBe(0);
+  });
+});
