@@ -13,11 +13,11 @@ export class Stock implements MigrationInterface {
       ) WITH (fillfactor = 50);
 
       CREATE TABLE stock_movement (
-        order_id text PRIMARY KEY,
+        order_id text NOT NULL,
         sku text NOT NULL,
         quantity int NOT NULL CHECK (quantity > 0)
       );
-      CREATE INDEX stock_movement_sku ON stock_movement (sku);
+      CREATE INDEX stock_movement_order ON stock_movement (order_id);
     `);
   }
 

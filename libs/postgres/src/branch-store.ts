@@ -1,6 +1,6 @@
 import type { BranchRow, BranchState, Json, Peers, Reason, Txid } from '#libs/protocol';
 import type { BranchKey, BranchStore, BranchTransaction } from '#libs/runtime';
-import type { DataSource, EntityManager } from 'typeorm';
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { isTransientDatabaseError } from './errors.js';
 import { insertBranches, updateBranches } from './sql/save-branches.js';
 
@@ -9,11 +9,21 @@ export class TypeOrmBranchStore implements BranchStore<EntityManager> {
   constructor(private readonly dataSource: DataSource) {}
 
   async transact<T>(work: (tx: BranchTransaction<EntityManager>) => Promise<T>): Promise<T> {
-    return this.dataSource.transaction(async (manager) => {
-      const result = await work(new TypeOrmBranchTransaction(manager));
-      await refuseSilentRollback(manager);
-      return result;
-    });
+    const runner = this.dataSource.createQueryRunner();
+    try {
+      await runner.startTransaction();
+      try {
+        const result = await work(new TypeOrmBranchTransaction(runner.manager));
+        await commit(runner);
+        return result;
+      } catch (error) {
+        // What went wrong first is what counts; a connection that cannot even roll back is thrown away by the pool.
+        await runner.rollbackTransaction().catch(() => undefined);
+        throw error;
+      }
+    } finally {
+      await runner.release();
+    }
   }
 
   async loadPrepared(after: BranchKey | null, limit: number): Promise<readonly BranchRow[]> {
@@ -63,12 +73,15 @@ class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
 }
 
 /**
- * A handler that swallows an error of the database leaves a transaction that Postgres will roll back at COMMIT without raising an error:
- * votes would leave for rows that do not exist.
+ * As `runner.commitTransaction()`, but reads the answer: a handler that swallowed an error of the database leaves a transaction that
+ * Postgres rolls back at COMMIT without raising an error, and votes would leave for rows that do not exist.
  */
-async function refuseSilentRollback(manager: EntityManager): Promise<void> {
-  const connection = await manager.queryRunner!.connect() as { getTransactionStatus?(): string | null };
-  if (connection.getTransactionStatus?.() === 'E') throw new Error('a handler caught an error of the database and went on: let it throw, or run the statement under a savepoint');
+async function commit(runner: QueryRunner): Promise<void> {
+  const connection = await runner.connect() as { query(sql: string): Promise<{ readonly command: string }> };
+  await runner.broadcaster.broadcast('BeforeTransactionCommit');
+  const { command } = await connection.query('COMMIT');
+  if (command !== 'COMMIT') throw new Error('a handler caught an error of the database and went on: let it throw, or run the statement under a savepoint');
+  await runner.broadcaster.broadcast('AfterTransactionCommit');
 }
 
 interface StoredRow {

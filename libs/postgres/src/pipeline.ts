@@ -1,6 +1,9 @@
 import type { Pool } from './pool.js';
 
-/** One statement of a pipeline and how to read its answer. Named: parsed and planned once per connection. */
+/**
+ * One statement of a pipeline and how to read its answer. Named: parsed and planned once per connection. Values are strings, numbers,
+ * null and arrays of them: their encoding cannot fail, so no statement of a pipeline can go missing.
+ */
 export interface Operation<Result> {
   readonly name: string;
   readonly text: string;
@@ -28,15 +31,16 @@ export async function runTogether<const Operations extends readonly (Operation<u
   let broken: Error | undefined;
   try {
     const begun = client.query(BEGIN);
-    const answers = operations.map((operation) => (operation === null ? null : client.query({ name: operation.name, text: operation.text, values: operation.values as unknown[] })));
+    const sent = operations.filter((operation) => operation !== null);
+    const answers = sent.map(({ name, text, values }) => client.query({ name, text, values: [...values] }));
     const ended = client.query('COMMIT');
     // All must have come back before anybody else gets the connection; the first failure is the cause of the others.
     const settled = await Promise.allSettled([begun, ...answers, ended]);
     const failure = settled.find((s) => s.status === 'rejected');
     if (failure !== undefined) throw failure.reason as Error;
     if ((await ended).command !== 'COMMIT') throw new Error('the database transaction was rolled back');
-    const results = await Promise.all(answers);
-    return operations.map((operation, i) => (operation === null ? null : operation.read(results[i]!.rows))) as Results<Operations>;
+    const results = new Map((await Promise.all(answers)).map(({ rows }, i) => [sent[i]!, rows]));
+    return operations.map((operation) => (operation === null ? null : operation.read(results.get(operation)!))) as Results<Operations>;
   } catch (error) {
     // A statement that Postgres refused leaves a clean connection (it has a SQLSTATE of 5 characters); anything else may not.
     if (!/^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? '')) broken = error as Error;

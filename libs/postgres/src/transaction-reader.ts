@@ -4,30 +4,34 @@ import type { Pool } from './pool.js';
 import { countTransactions, type TransactionCounts } from './sql/count-transactions.js';
 import { type DecidedCursor, decidedSince } from './sql/decided-since.js';
 import { listTransactions, type TransactionFilter, type TransactionPage } from './sql/list-transactions.js';
-import { mergeTimelines, type StoredEvent } from './timeline.js';
+import { decodeTimeline, type StoredEvent } from './timeline.js';
 import { toView, VIEW_COLUMNS, VIEW_JOINS, type ViewRow } from './transaction-view.js';
 
-/** The read side: what is durable, of any shard, whoever owns it. */
+/**
+ * The read side: what is durable, of any shard, whoever owns it. Its statements have no names: a named one would keep a plan that was made
+ * while the tables were empty.
+ */
 export class TransactionReader {
   constructor(private readonly pool: Pool) {}
 
   /** Transactions that were never begun are left out. */
   async read(txids: readonly Txid[]): Promise<ReadonlyMap<Txid, TransactionView>> {
     if (txids.length === 0) return new Map();
-    const { rows } = await this.pool.query<ViewRow>({
-      name: 'read-transactions', text: `SELECT ${VIEW_COLUMNS} FROM tx_begin b ${VIEW_JOINS} WHERE b.txid = ANY ($1::uuid[])`, values: [txids],
-    });
+    const { rows } = await this.pool.query<ViewRow>(`SELECT ${VIEW_COLUMNS} FROM tx_begin b ${VIEW_JOINS} WHERE b.txid = ANY ($1::uuid[])`, [txids]);
     return new Map(rows.map((row) => [row.txid, toView(row)]));
   }
 
-  /** What has been stored of the timeline so far (parts are stored with DECIDE and END); null: never begun. */
+  /**
+   * What has been stored of the timeline so far; null: never begun. DECIDE and END each carry what happened since the row before. The
+   * BEGIN, of which a crash may have taken the first telling, is always there.
+   */
   async timeline(txid: Txid): Promise<readonly TimelineEvent[] | null> {
     const { rows: [row] } = await this.pool.query<{ created_at: Date; decided: readonly StoredEvent[] | null; ended: readonly StoredEvent[] | null }>(
       `SELECT b.created_at, d.timeline AS decided, e.timeline AS ended FROM tx_begin b ${VIEW_JOINS} WHERE b.txid = $1`, [txid]);
     if (row === undefined) return null;
-    const events = mergeTimelines([row.decided ?? [], row.ended ?? []]);
+    const events = decodeTimeline([...row.decided ?? [], ...row.ended ?? []]);
     if (events.some((e) => e.type === 'record' && e.name === 'BEGIN')) return events;
-    return [{ atMs: row.created_at.getTime(), type: 'record', name: 'BEGIN', from: 'coordinator', to: 'coordinator' }, ...events];
+    return [{ atMs: row.created_at.getTime(), type: 'record', name: 'BEGIN', from: 'coordinator', to: 'store' }, ...events];
   }
 
   /** Newest first. @throws InvalidCursorError */
@@ -37,9 +41,7 @@ export class TransactionReader {
 
   /** Who has the key. */
   async idempotency(key: string): Promise<{ readonly txid: Txid; readonly requestHash: string } | null> {
-    const { rows } = await this.pool.query<{ txid: Txid; requestHash: string }>({
-      name: 'read-key', text: 'SELECT txid, request_hash AS "requestHash" FROM idempotency_key WHERE key = $1', values: [key],
-    });
+    const { rows } = await this.pool.query<{ txid: Txid; requestHash: string }>('SELECT txid, request_hash AS "requestHash" FROM idempotency_key WHERE key = $1', [key]);
     return rows[0] ?? null;
   }
 

@@ -6,7 +6,7 @@ import type { EpochOf } from './fence.js';
 
 /**
  * Begins, but for those whose key belongs to another transaction. `tx_open` gets what was really inserted: a flush that is sent
- * again must not open a transaction anew that has ended.
+ * again must not open a transaction anew that has ended. (A join and not EXISTS: below an OR Postgres would hash the whole table of keys.)
  */
 export function insertBegins(begins: readonly BeginRow[], epochOf: EpochOf): Operation<void> {
   const shards = begins.map((b) => shardOf(b.spec.txid));
@@ -20,7 +20,8 @@ export function insertBegins(begins: readonly BeginRow[], epochOf: EpochOf): Ope
           FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::float8[], $6::float8[], $7::text[], $8::jsonb[], $9::text[], $10::jsonb[], $11::text[])
                AS r (txid, shard, epoch, protocol, created_ms, deadline_ms, wait_for, branches, participants, metadata, key)
           JOIN shard USING (shard, epoch)
-         WHERE r.key IS NULL OR EXISTS (SELECT FROM idempotency_key k WHERE k.key = r.key AND k.txid = r.txid)
+          LEFT JOIN idempotency_key k ON k.key = r.key
+         WHERE r.key IS NULL OR k.txid = r.txid
          ORDER BY r.txid
             ON CONFLICT DO NOTHING
         RETURNING shard, txid)

@@ -18,8 +18,8 @@ export function insertEnds(ends: readonly EndRow[], epochOf: EpochOf): Operation
           JOIN shard USING (shard, epoch)
       ), inserted AS (
         INSERT INTO tx_end (txid, outcome, reason, branches, timeline, registered, finished_at)
-        SELECT r.txid, r.outcome, r.reason, r.branches, r.timeline, EXISTS (SELECT FROM tx_decision d WHERE d.txid = r.txid), to_timestamp(r.at_ms / 1000)
-          FROM ended r
+        SELECT r.txid, r.outcome, r.reason, r.branches, r.timeline, d.txid IS NOT NULL, to_timestamp(r.at_ms / 1000)
+          FROM ended r LEFT JOIN tx_decision d ON d.txid = r.txid
          ORDER BY r.txid
             ON CONFLICT DO NOTHING)
       DELETE FROM tx_open o USING ended r WHERE o.shard = r.shard AND o.txid = r.txid`,
