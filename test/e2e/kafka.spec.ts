@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { type Consumer, Kafka, type KafkaMessage, logLevel, Partitioners } from 'kafkajs';
 import { DeadLetterHeader, encodeRecords, type KafkaOptions, KafkaTransport } from '#libs/kafka';
 import { makeTxid, type Message, type ProtocolMessage, shardOf, type Txid } from '#libs/protocol';
@@ -46,7 +46,7 @@ async function produce(topic: string, partition: number, values: readonly (Buffe
 /** Everything that is and will be in a topic. */
 async function readAll(topic: string): Promise<{ partition: number; message: KafkaMessage }[]> {
   const found: { partition: number; message: KafkaMessage }[] = [];
-  const consumer: Consumer = rawKafka().consumer({ groupId: `${prefix}-reader-${topic}` });
+  const consumer: Consumer = rawKafka().consumer({ groupId: `${prefix}-reader-${topic}`, maxWaitTimeInMs: 200 });
   closers.push(() => consumer.disconnect());
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
@@ -203,7 +203,8 @@ describe('what cannot be processed', () => {
     expect(header('origin-offset')).toEqual(poison.map((_, offset) => String(offset)));
     for (const text of header('error-message')) expect(text.length).toBeGreaterThan(5);
     expect(header('number')).toEqual(poison.map(() => '0'));
-    letters.forEach(({ message }, i) => expect(message.value).toEqual(poison[i] === null ? null : Buffer.from(poison[i]!)));
+    const digest = (value: Buffer | string | null): string | null => (value === null ? null : createHash('sha256').update(value).digest('hex'));
+    expect(letters.map(({ message }) => digest(message.value))).toEqual(poison.map(digest));
 
     await subscription.close();
     const next = new Recorder();
@@ -264,7 +265,7 @@ describe('what cannot be processed', () => {
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
     expect((results[0] as PromiseRejectedResult).reason).toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
     await hold('both others have arrived', () => recorder.messages.length === 2);
-    expect(recorder.messages).toEqual([small, big]);
+    expect(recorder.txids).toEqual([small.txid, big.txid]);
   }, 60_000);
 });
 

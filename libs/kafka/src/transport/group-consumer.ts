@@ -54,7 +54,8 @@ export class GroupConsumer {
       const cause = await Promise.race([membership.ended, closed]);
       if (this.closing.signal.aborted) return;
       failures = membership.joined ? 1 : failures + 1;
-      this.context.settings.logger.warn({ group: this.context.group, err: cause, failures }, 'consumer lost, joining again');
+      // Once per outage is enough for people: the attempts that follow fail alike.
+      this.context.settings.logger[failures === 1 ? 'warn' : 'debug']({ group: this.context.group, err: cause, failures }, 'consumer lost, joining again');
       this.context.health.suspect(cause);
       await membership.leave();
       await pause(backoffMs(failures, 100, 1_000), this.closing.signal);
