@@ -183,12 +183,12 @@ describe('a start is refused', () => {
   }, 30_000);
 
   it.each([
-    [{ PAYMENTS_DATABASE_URL: undefined }, /^PAYMENTS_DATABASE_URL is not set; it takes/],
-    [{ PAYMENTS_PORT: 'http' }, /^PAYMENTS_PORT got "http"; it takes a whole number/],
-    [{ PARTICIPANT_PARTITIONS: '0' }, /^PARTICIPANT_PARTITIONS is "0"; it takes/],
-    [{ TRANSPORT: 'memory' }, /^TRANSPORT got "memory" in a process of its own/],
-    [{}, /^KAFKA_BROKERS is not set; it takes/],
-  ])('with one line for %j', async (change, message) => {
+    ['no database', { PAYMENTS_DATABASE_URL: undefined }, /^PAYMENTS_DATABASE_URL is not set; it takes/],
+    ['a port that is none', { PAYMENTS_PORT: 'http' }, /^PAYMENTS_PORT got "http"; it takes a whole number/],
+    ['no partitions', { PARTICIPANT_PARTITIONS: '0' }, /^PARTICIPANT_PARTITIONS is "0"; it takes/],
+    ['the in-process bus, alone in its process', { TRANSPORT: 'memory' }, /^TRANSPORT got "memory" in a process of its own/],
+    ['no broker', {}, /^KAFKA_BROKERS is not set; it takes/],
+  ])('with one line for %s', async (_what, change, message) => {
     const error = await startPayments({ ...env, ...change }).catch((e: unknown) => e as Error);
     expect(error).toMatchObject({ code: 'INVALID_CONFIGURATION' });
     expect((error as Error).message).toMatch(message);

@@ -60,6 +60,14 @@ describe('a participant definition', () => {
     expect([checkPayload({ n: 1 }), checkPayload({ n: 0 }), checkPayload({})]).toEqual([null, '/n must be >= 1', "payload must have required property 'n'"]);
   });
 
+  it('takes a format as a note, as the coordinator does', () => {
+    class Formatted extends Complete {
+      @Prepare('count', { schema: { type: 'string', format: 'email' } })
+      override prepare() { return vote.yes(); }
+    }
+    expect(defineParticipant('test', [new Formatted()]).get('count')!.checkPayload('not an address')).toBeNull();
+  });
+
   it('takes an override in a subclass as the same handler', () => {
     class Stricter extends Complete {
       @Prepare('count', { schema })

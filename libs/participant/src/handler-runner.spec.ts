@@ -155,6 +155,13 @@ describe('batch handlers', () => {
     expect(observed).toContain(`failed batch ${action} 1`);
   });
 
+  it('that throw run again call by call, those of other groups once more as a batch', async () => {
+    await runner.run(tx, [call('prepare', 'batch', 1), call('prepare', 'batch', 2, 'throw'), call('commit', 'batch', 3), call('commit', 'batch', 4)]);
+    expect(log.filter((line) => line.startsWith('commit'))).toEqual(['commitMany 3,4', 'commitMany 3,4']);
+    expect(log.filter((line) => line.startsWith('prepare'))).toEqual(['prepareMany 1,2', 'prepareMany 1,2', 'prepareMany 1', 'prepareMany 2']);
+    expect(observed.filter((line) => line.startsWith('failed'))).toEqual(['failed batch prepare 2', 'failed batch prepare 2', 'failed batch prepare 1']);
+  });
+
   it('that answer too few votes fail only the call that has none', async () => {
     const results = await runner.run(tx, [call('prepare', 'batch', 1), call('prepare', 'batch', 2, 'forget to vote')]);
     expect(votesOf(results)).toEqual(['yes', 'HANDLER_FAILED']);

@@ -62,10 +62,9 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
   constructor(private readonly definition: ParticipantDefinition, private readonly options: RunnerOptions) {}
 
   async run(tx: Transaction, calls: readonly HandlerCall[]): Promise<readonly HandlerResult[]> {
-    const results: Results = new Array<HandlerResult | undefined>(calls.length);
+    const results: Results = calls.map(() => undefined);
     const groups = groupsOf(this.admit(calls, results));
-    const batches = groups.filter(takesBatches);
-    if (!(await this.runTogether(tx, batches, results))) for (const group of batches) await this.runGroup(tx, group, results);
+    await this.runBatches(tx, groups.filter(takesBatches), results);
     for (const group of groups) if (!takesBatches(group)) await this.runOneByOne(tx, group, results);
     this.report(groups, calls, results);
     return results as readonly HandlerResult[];
@@ -93,21 +92,28 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
     return problem === null ? null : voted(refusal(ReasonCode.INVALID_PAYLOAD, problem));
   }
 
+  private async runBatches(tx: Transaction, groups: readonly Group[], results: Results): Promise<void> {
+    if (groups.length === 0 || (await this.runTogether(tx, groups, results))) return;
+    if (groups.length === 1) return this.runOneByOne(tx, groups[0]!, results);
+    for (const group of groups) await this.runBatches(tx, [group], results);
+  }
+
+  /** False when a handler threw what is not the database's fault; nothing has happened then. */
   private async runTogether(tx: Transaction, groups: readonly Group[], results: Results): Promise<boolean> {
-    if (groups.length === 0) return true;
-    return this.attempt(groups, async () => {
+    let current = groups[0]!;
+    try {
       const outcomes = await tx.savepoint(async () => {
         await lockAll(groups, tx.handle);
         const all: (readonly HandlerResult[])[] = [];
-        for (const group of groups) all.push(await callBatch(group, tx.handle));
+        for (current of groups) all.push(await callBatch(current, tx.handle));
         return all;
       });
       groups.forEach((group, g) => place(group, outcomes[g]!, results));
-    });
-  }
-
-  private async runGroup(tx: Transaction, group: Group, results: Results): Promise<void> {
-    if (!(await this.runTogether(tx, [group], results))) await this.runOneByOne(tx, group, results);
+      return true;
+    } catch (error) {
+      this.ownFault(error, current);
+      return false;
+    }
   }
 
   private async runOneByOne(tx: Transaction, group: Group, results: Results): Promise<void> {
@@ -129,17 +135,7 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
     }
   }
 
-  /** False when the work threw what is not the database's fault. */
-  private async attempt(groups: readonly Group[], work: () => Promise<void>): Promise<boolean> {
-    try {
-      await work();
-      return true;
-    } catch (error) {
-      for (const group of groups) this.ownFault(error, group);
-      return false;
-    }
-  }
-
+  /** Throws what is the database's fault, reports what is the handler's. */
   private ownFault(error: unknown, { operation, action, jobs }: Group): void {
     if (this.options.isTransient(error)) throw error;
     this.options.observer?.failed(operation.name, action, jobs.length, error);

@@ -16,7 +16,7 @@ export class ParticipantMetrics implements RunnerObserver {
 
   constructor(registry: Registry, driver: () => Driver | null) {
     const registers = [registry];
-    this.votes = new Counter({ name: 'concordat_participant_votes_total', help: 'Votes by operation and, for refusals, reason code', labelNames: ['operation', 'vote', 'code'], registers });
+    this.votes = new Counter({ name: 'concordat_participant_votes_total', help: 'Votes by operation and, for refusals, reason code; a batch that had to run again counts again', labelNames: ['operation', 'vote', 'code'], registers });
     this.sizes = new Histogram({ name: 'concordat_participant_batch_size', help: 'Branches that one handler call (or one run of per-item handlers) served', labelNames: ['operation', 'action'], buckets: SIZES, registers });
     this.failures = new Counter({ name: 'concordat_participant_handler_failures_total', help: 'Handler calls that threw by their own fault; a batch counts once', labelNames: ['operation', 'action'], registers });
     this.flushMs = new Histogram({ name: 'concordat_participant_flush_seconds', help: 'Local database transactions, from begin to flush', buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5], registers });

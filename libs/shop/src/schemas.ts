@@ -4,7 +4,7 @@ import type { Json } from '#libs/protocol';
 const text = { type: 'string', minLength: 1, maxLength: 100 } as const;
 /** Sums of these stay far below 2^53, where numbers stop being exact. */
 const amountCents = { type: 'integer', minimum: 1, maximum: 1_000_000_000_000 } as const;
-const quantity = { type: 'integer', minimum: 1, maximum: 1_000_000 } as const;
+const quantity = { type: 'integer', minimum: 1, maximum: 1_000_000_000 } as const;
 
 const FIELDS = { orderId: text, customerId: text, sku: text, quantity, amountCents } as const;
 
