@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { Body, Controller, Headers, Inject, Post, Res } from '@nestjs/common';
+import { Body, Controller, Headers, HttpCode, Inject, Post, Res } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { type ConcordatClient, ConcordatError, type TransactionRequest } from '#libs/client';
@@ -15,6 +15,7 @@ export class CheckoutController {
   constructor(@Inject(COORDINATOR) private readonly coordinator: ConcordatClient) {}
 
   @Post()
+  @HttpCode(200)
   @Role('submit')
   @ApiOperation({ summary: 'Order, pay and reserve: all of it or none of it' })
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'Same key and body: the first answer again, no second order' })

@@ -19,8 +19,8 @@ export class CheckoutDto {
   @IsString() @Length(1, 64) @Matches(ID, { message: ID_MESSAGE })
   sku: string;
 
-  @ApiProperty({ type: Number, minimum: 1, maximum: 1_000_000, example: 1 })
-  @IsInt() @Min(1) @Max(1_000_000)
+  @ApiProperty({ type: Number, minimum: 1, maximum: 1_000_000_000, example: 1 })
+  @IsInt() @Min(1) @Max(1_000_000_000)
   quantity: number;
 
   @ApiProperty({ type: Number, minimum: 1, maximum: 1_000_000_000_000, example: 1000 })
