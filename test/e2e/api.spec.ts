@@ -377,8 +377,7 @@ describe('operator actions', () => {
     }
   }, 60_000);
 
-  it('resolve ends a committed transaction whose participant stays silent, retry-now sends again', async () => {
-    // The deadline is long: inventory votes, then dies before COMMIT reaches it, by dying while its vote is on the way.
+  it('a participant that is down aborts the transaction with PREPARE_TIMEOUT, which names it', async () => {
     await cluster.services.inventory.kill9();
     const started = await post({ ...checkoutRequest(), timeoutMs: 2_000 }, { prefer: 'wait=10' });
     expect(started.body).toMatchObject({ status: 'aborted', reason: { code: 'PREPARE_TIMEOUT', detail: expect.stringContaining('inventory') } });

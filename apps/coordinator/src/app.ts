@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type MicroserviceOptions } from '@nestjs/microservices';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { InboxStrategy, KafkaTransport } from '#libs/kafka';
@@ -14,6 +15,7 @@ import { ParticipantDirectory } from './submit/participant-directory.js';
 import { Submission } from './submit/submission.js';
 
 const NAME = 'coordinator';
+const DRIVER_STOP_MS = 3_000;
 const BATCH_ROUTE = '/v1/transactions::batch';
 
 /** Starts the coordinator: HTTP API, shards by the inbox's consumer group, driver. */
@@ -79,8 +81,9 @@ async function drain(app: NestFastifyApplication, config: CoordinatorConfig): Pr
   app.get(EventHub).stop();
   app.get(RemoteEvents).stop();
   const limit = setTimeout(() => app.get(TransactionLookup).drain(), config.drainMs);
-  await app.getHttpAdapter().getInstance().close();
+  await app.getHttpAdapter().close();
   clearTimeout(limit);
   app.get(ParticipantDirectory).stop();
-  await app.get(CoordinatorDriver).stop();
+  // With the broker away a send ends only when the transport is closed, which comes after this.
+  await Promise.race([app.get(CoordinatorDriver).stop(), sleep(DRIVER_STOP_MS, undefined, { ref: false })]);
 }

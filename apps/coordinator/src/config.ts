@@ -48,7 +48,7 @@ export function configFromEnv(env: NodeJS.ProcessEnv, logger: Logger, transportG
       maxTimeoutMs: MAX_TIMEOUT_MS,
       eventStreams: envInt(env, 'MAX_EVENT_STREAMS', { default: 100, min: 1, max: 10_000 }),
     },
-    drainMs: envInt(env, 'DRAIN_MS', { default: 5_000, min: 0, max: 60_000 }),
+    drainMs: envInt(env, 'DRAIN_MS', { default: 3_000, min: 0, max: 60_000 }),
   };
 }
 

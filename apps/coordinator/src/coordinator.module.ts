@@ -27,7 +27,7 @@ import { CONFIG, SHARD_LIST, type ShardList } from './tokens.js';
 const MAX_STREAM_BUFFER_BYTES = 1024 * 1024;
 const HEARTBEAT_MS = 15_000;
 /** On a stop the answers to clients have been waited for already. */
-const DRIVER_DRAIN_MS = 2_000;
+const DRIVER_DRAIN_MS = 1_000;
 
 export interface Resources {
   readonly config: CoordinatorConfig;
@@ -104,7 +104,10 @@ function serving({ config }: Resources): Provider[] {
     {
       provide: TransactionLookup,
       inject: [CoordinatorDriver, TransactionReader],
-      useFactory: (driver: CoordinatorDriver, reader: TransactionReader) => new TransactionLookup(driver, new RemoteOutcomes((txids) => reader.read(txids)), (txid) => reader.timeline(txid)),
+      useFactory: (driver: CoordinatorDriver, reader: TransactionReader) => {
+        const shared = (): RemoteOutcomes => new RemoteOutcomes((txids) => reader.read(txids));
+        return new TransactionLookup(driver, shared(), shared(), (txid) => reader.timeline(txid));
+      },
     },
     {
       provide: Submission,

@@ -1,3 +1,4 @@
+import http from 'node:http';
 import net from 'node:net';
 import { Body, Controller, Get, HttpException, Module, Post } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -12,6 +13,9 @@ import { HealthRegistry } from './health.js';
 import { createHttpApp, listenHttp } from './http-app.js';
 import { setupOpenApi } from './openapi.js';
 import { ProblemException } from './problem.js';
+
+let slowAsked = (): void => undefined;
+let slowGate: Promise<void> = Promise.resolve();
 
 class PayloadDto {
   @IsInt()
@@ -53,6 +57,14 @@ class ThingsController {
   @Get('undeclared')
   undeclared(): { readonly secret: true } {
     return { secret: true };
+  }
+
+  @Public()
+  @Get('slow')
+  async slow(): Promise<{ readonly slow: true }> {
+    slowAsked();
+    await slowGate;
+    return { slow: true };
   }
 
   @Public()
@@ -253,3 +265,21 @@ it('a port in use stops the start with one line that names the variable', async 
   expect((error as Error).message).toBe(`THINGS_PORT ${port} is in use on 127.0.0.1; set THINGS_PORT to a free port, or stop what uses it`);
   await second.close();
 });
+
+it('closing answers what is under way, and does not wait for kept-alive connections', async () => {
+  const closing = await createHttpApp(ThingsModule, { name: 'closing', auth: 'public', logger: pino({ level: 'silent' }) });
+  const at = await listenHttp(closing, { host: '127.0.0.1', port: 0, portVariable: 'THINGS_PORT' });
+  let open = (): void => undefined;
+  slowGate = new Promise((resolve) => { open = resolve; });
+  const asked = new Promise<void>((resolve) => { slowAsked = resolve; });
+  const agent = new http.Agent({ keepAlive: true });
+  const answer = new Promise<number | undefined>((resolve, reject) => {
+    http.get(`${at}/things/slow`, { agent }, (response) => { response.resume().on('end', () => resolve(response.statusCode)); }).on('error', reject);
+  });
+  await asked;
+  const closed = closing.close();
+  open();
+  expect(await answer).toBe(200);
+  await closed;
+  agent.destroy();
+}, 5_000);

@@ -29,6 +29,8 @@ export interface HttpAppOptions {
 }
 
 const MIB = 1024 * 1024;
+/** How often a closing server looks for connections that have become idle. */
+const SWEEP_MS = 20;
 
 @Global()
 @Module({})
@@ -45,6 +47,16 @@ class HttpAppModule {
 
 /** Fastify's own errors keep their status and get a stable code. */
 class ProblemFastifyAdapter extends FastifyAdapter {
+  /** Node closes the connections that are idle now; those whose last answer is still to come would stay for a minute. */
+  override async close(): Promise<void> {
+    const sweep = setInterval(() => this.getHttpServer().closeIdleConnections(), SWEEP_MS);
+    try {
+      await super.close();
+    } finally {
+      clearInterval(sweep);
+    }
+  }
+
   override mapException(error: Error & { readonly code?: string; readonly statusCode?: number }): unknown {
     return edgeProblem(error) ?? super.mapException(error as never);
   }

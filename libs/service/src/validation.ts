@@ -21,9 +21,14 @@ export function pointerPath(base: string, pointer: string): string {
 export function fieldErrors(errors: readonly ValidationError[], base = ''): FieldError[] {
   return errors.flatMap((error) => {
     const path = joinPath(base, error.property);
-    const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => ({ path, message: rule === 'whitelistValidation' ? 'is not a known field' : message }));
+    const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => ({ path, message: rule === 'whitelistValidation' ? 'is not a known field' : withoutName(message, error.property) }));
     return [...own, ...fieldErrors(error.children ?? [], path)];
   });
+}
+
+/** class-validator begins its messages with the field's name, which the path tells already. */
+function withoutName(message: string, property: string): string {
+  return message.startsWith(`${property} `) ? message.slice(property.length + 1) : message;
 }
 
 export function validationProblem(errors: readonly FieldError[], what = 'request'): ProblemException {

@@ -12,10 +12,14 @@ export class TransactionLookup {
   private readonly open = new Set<() => void>();
   private draining = false;
 
-  constructor(private readonly memory: Memory, private readonly remote: RemoteOutcomes, private readonly storedTimeline: (txid: Txid) => Promise<readonly TimelineEvent[] | null>) {}
+  /**
+   * @param reader for what is asked for now; of its own, so that nobody waits for the next round of those who wait
+   * @param poller for what is waited for
+   */
+  constructor(private readonly memory: Memory, private readonly reader: RemoteOutcomes, private readonly poller: RemoteOutcomes, private readonly storedTimeline: (txid: Txid) => Promise<readonly TimelineEvent[] | null>) {}
 
   async find(txid: Txid): Promise<TransactionView | null> {
-    return this.memory.view(txid) ?? this.remote.wait(txid, 'decided', 0);
+    return this.memory.view(txid) ?? this.reader.wait(txid, 'decided', 0);
   }
 
   /** Resolves when the transaction got there, or after `waitMs` with what is known then; null if there is no such transaction. */
@@ -54,7 +58,9 @@ export class TransactionLookup {
     const local = await this.memory.settled(txid, until, waitMs);
     if (local !== null && (hasReached(local, until) || Date.now() >= deadlineMs)) return local;
     // Never owned here, or the shard has moved while we waited.
-    return (await this.remote.wait(txid, until, Math.max(0, deadlineMs - Date.now()))) ?? local;
+    const stored = await this.reader.wait(txid, until, 0);
+    if (stored === null || hasReached(stored, until)) return stored ?? local;
+    return (await this.poller.wait(txid, until, Math.max(0, deadlineMs - Date.now()))) ?? stored;
   }
 }
 
