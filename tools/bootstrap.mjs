@@ -87,15 +87,30 @@ function runUnder(node, program, args) {
   });
 }
 
-/** npm killed with -9 cannot tell: we are handed to another parent then. */
+/**
+ * npm killed with -9 (or by a signal that it does not wait for) cannot tell us: we, or the shell between us, are handed to another
+ * parent then. Without npm nobody is watched: who starts this in the background and leaves wants it to go on.
+ */
 function watchNpm(onGone) {
-  const parent = process.ppid;
   if (process.env.npm_lifecycle_event === undefined) return undefined;
+  const parent = process.ppid;
+  const beyond = /(^|\/)(sh|dash|bash|zsh|ash|busybox)$/.test(columnOf(parent, 'comm')) ? columnOf(parent, 'ppid') : null;
   const timer = setInterval(() => {
-    if (process.ppid === parent) return;
+    if (process.ppid === parent && (beyond === null || columnOf(parent, 'ppid') === beyond)) return;
     clearInterval(timer);
     onGone();
   }, 500);
   timer.unref();
   return timer;
+}
+
+/** The command name or the parent's pid of a process, as text. */
+function columnOf(pid, column) {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const end = stat.lastIndexOf(')');
+    return column === 'comm' ? stat.slice(stat.indexOf('(') + 1, end) : stat.slice(end + 2).split(' ')[1];
+  } catch {
+    return (spawnSync('ps', ['-o', `${column}=`, '-p', String(pid)], { encoding: 'utf8' }).stdout ?? '').trim();
+  }
 }

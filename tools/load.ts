@@ -62,7 +62,7 @@ async function measure(args: readonly string[], dataDir: DataDir, cleanup: (() =
   const settings = await withFreePorts(settingsFrom({ CONCORDAT_DATA_DIR: dataDir.path, ...Object.fromEntries(SERVICES.map((name) => [portVariable(name), '0'])) }));
   const env = {
     PATH: process.env.PATH, NODE_ENV: 'production', LOG_LEVEL: 'warn', CONCORDAT_DATA_DIR: dataDir.path, KAFKA_BROKERS: kafka.brokers,
-    ...Object.fromEntries(SERVICES.map((name) => [portVariable(name), String(settings.ports[name])])),
+    ...Object.fromEntries(SERVICES.flatMap((name) => [[portVariable(name), String(settings.ports[name])], [`${name.toUpperCase()}_URL`, urlOf(settings, name)]])),
     ...Object.fromEntries(DATABASES.map((name) => [databaseVariable(name), urls[name]])),
   };
   const supervisor = new Supervisor({ records: dataDir.records, lines: new LogLines(), env, onFatal: (error) => { say(error.message); end(); } });

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findMaven, JAVA_HINT } from './java.ts';
+import { identityOf } from './process-identity.ts';
 import { withProgress } from './progress.ts';
 import { runCommand } from './run-command.ts';
 import { SetupError } from './setup-error.ts';
@@ -28,8 +31,8 @@ export async function kafkaJars(log: (line: string) => void): Promise<string> {
   if (fs.existsSync(dir)) return dir;
   const maven = findMaven();
   if (!maven.ok) throw new SetupError('MAVEN_MISSING', `${maven.problem}, which fetches Apache Kafka at the first start: install it (${JAVA_HINT}), or set KAFKA_BROKERS to a running cluster.`);
+  removeAbandonedDrafts(dir);
   const draft = `${dir}.draft-${process.pid}`;
-  fs.rmSync(draft, { recursive: true, force: true });
   fs.mkdirSync(draft, { recursive: true });
   await withProgress('Kafka: Maven is fetching Apache Kafka 4.1 (43 MB, once)', log, () => runMaven(maven.value, draft));
   publish(draft, dir);
@@ -37,11 +40,33 @@ export async function kafkaJars(log: (line: string) => void): Promise<string> {
 }
 
 async function runMaven(maven: string, outputDirectory: string): Promise<void> {
-  const { code, output } = await runCommand(maven, ['-q', '-B', '-f', POM, COPY_DEPENDENCIES, '-DincludeScope=runtime', `-DoutputDirectory=${outputDirectory}`]);
+  const { code, output } = await runCommand(maven, ['-q', '-B', '-f', POM, COPY_DEPENDENCIES, '-DincludeScope=runtime', `-DoutputDirectory=${outputDirectory}`, ...localRepository()]);
   if (code === 0 && fs.readdirSync(outputDirectory).some((name) => name.startsWith('kafka_'))) return;
   fs.rmSync(outputDirectory, { recursive: true, force: true });
   const cause = output.split('\n').find((line) => line.includes('ERROR'))?.replace(/^.*?ERROR\]?\s*/, '').slice(0, 400) ?? `exit code ${code}`;
   throw new SetupError('KAFKA_DOWNLOAD_FAILED', `Maven could not fetch Apache Kafka (${cause}): check the network and ~/.m2/settings.xml, or set KAFKA_BROKERS to a running cluster.`);
+}
+
+/** Maven keeps what it fetched in the home folder; an account without a writable one gets a place in the cache. */
+function localRepository(): readonly string[] {
+  const { homedir } = os.userInfo();
+  try {
+    const usual = path.join(homedir, '.m2');
+    fs.accessSync(fs.existsSync(usual) ? usual : homedir, fs.constants.W_OK);
+    return [];
+  } catch {
+    return [`-Dmaven.repo.local=${path.join(path.dirname(kafkaJarsDir()), 'maven')}`];
+  }
+}
+
+/** What an interrupted fetch left; the name holds the pid of who fetched. */
+function removeAbandonedDrafts(dir: string): void {
+  const parent = path.dirname(dir);
+  if (!fs.existsSync(parent)) return;
+  for (const name of fs.readdirSync(parent)) {
+    const pid = /\.draft-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && identityOf(Number(pid)) === null) fs.rmSync(path.join(parent, name), { recursive: true, force: true });
+  }
 }
 
 /** All at once under the final name; of two who fetched at the same time the second finds it done. */

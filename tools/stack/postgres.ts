@@ -67,6 +67,7 @@ function clusterHome(dataDir: DataDir, account: Account | null, log: (line: stri
   if (canEnter(dataDir.path, account)) return dataDir.path;
   const home = path.join('/var/lib/concordat', createHash('sha256').update(dataDir.path).digest('hex').slice(0, 16));
   fs.mkdirSync(home, { recursive: true, mode: 0o711 });
+  fs.writeFileSync(path.join(home, 'data-folder'), `${dataDir.path}\n`);
   log(`PostgreSQL: keeps its data in ${home}, because its account cannot enter ${dataDir.path}`);
   return home;
 }

@@ -12,6 +12,8 @@ const MAX_BACKOFF_MS = 15_000;
 /** Who ran this long starts over with the shortest backoff. */
 const STEADY_MS = 30_000;
 const STOP_GRACE_MS = 15_000;
+/** For one without its supervisor: nobody waits for its answers any more, and a crash loses nothing. */
+const ORPHAN_GRACE_MS = 5_000;
 /** runMain's exit code for a configuration that no restart will mend. */
 const INVALID_CONFIGURATION = 2;
 
@@ -57,7 +59,7 @@ export class Supervisor {
     });
     if (child.pid === undefined) return;
     this.running.set(name, { child, pid: child.pid, identity: identityOf(child.pid) ?? '', exited });
-    this.options.records.add({ name, pid: child.pid, signal: 'SIGTERM', graceMs: STOP_GRACE_MS, order: 1 });
+    this.options.records.add({ name, pid: child.pid, signal: 'SIGTERM', graceMs: ORPHAN_GRACE_MS, order: 1 });
   }
 
   /** Of the process that runs now, if one does. */
