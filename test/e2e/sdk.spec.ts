@@ -19,7 +19,7 @@ class Bench {
     const url = new URL(process.env.PG_ADMIN_URL!);
     url.pathname = `/sdk_${randomUUID().replaceAll('-', '')}`;
     await migrate(url.href, role);
-    const db = await new DataSource({ type: 'postgres', url: url.href, entities: entities as never, poolSize: 6 }).initialize();
+    const db = await new DataSource({ type: 'postgres', url: url.href, entities: entities as never, poolSize: 6, extra: { pipeline: true } }).initialize();
     const store = new TypeOrmBranchStore(db);
     return new Bench(db, store, new ParticipantHandlerRunner(defineParticipant(role, [participant]), { isTransient: (error) => store.isTransient(error) }));
   }

@@ -533,7 +533,7 @@ describe('the branch store', () => {
   let store: TypeOrmBranchStore;
 
   beforeAll(async () => {
-    source = await new DataSource({ type: 'postgres', url: await freshDatabase('payments'), extra: { max: 4 } }).initialize();
+    source = await new DataSource({ type: 'postgres', url: await freshDatabase('payments'), extra: { max: 4, pipeline: true } }).initialize();
     await source.query("INSERT INTO account (customer_id, balance_cents) VALUES ('c-1', 1000)");
     store = new TypeOrmBranchStore(source);
   });

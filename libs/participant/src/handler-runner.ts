@@ -107,7 +107,7 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
         const all: (readonly HandlerResult[])[] = [];
         for (current of groups) all.push(await callBatch(current, tx.handle));
         return all;
-      });
+      }, 'unchecked');
       groups.forEach((group, g) => place(group, outcomes[g]!, results));
       return true;
     } catch (error) {

@@ -83,6 +83,8 @@ function dataSourceOptions({ name, databaseUrl, poolSize, logger }: AppSettings)
     extra: {
       statement_timeout: STATEMENT_TIMEOUT_MS, query_timeout: STATEMENT_TIMEOUT_MS + 5_000, idle_in_transaction_session_timeout: 2 * STATEMENT_TIMEOUT_MS,
       keepAlive: true, keepAliveInitialDelayMillis: 10_000,
+      // What the branch store sends without waiting for its answer travels at once.
+      pipeline: true,
     },
   };
 }

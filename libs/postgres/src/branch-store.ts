@@ -1,26 +1,23 @@
 import type { BranchRow, BranchState, Json, Peers, Reason, Txid } from '#libs/protocol';
 import type { BranchKey, BranchStore, BranchTransaction } from '#libs/runtime';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { isTransientDatabaseError } from './errors.js';
-import { insertBranches, updateBranches } from './sql/save-branches.js';
+import { BranchRaceError, isTransientDatabaseError } from './errors.js';
+import { insertBranches, loadBranches, type Statement, updateBranches } from './sql/branches.js';
 
-/** A participant's branch rows beside its own tables, through the service's own TypeORM connection. */
+/**
+ * A participant's branch rows beside its own tables, through the service's own TypeORM connection. Its connections pipeline: what needs
+ * no answer travels with what follows it, which halves the round trips.
+ */
 export class TypeOrmBranchStore implements BranchStore<EntityManager> {
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(private readonly dataSource: DataSource) {
+    const { extra } = dataSource.options as { readonly extra?: { readonly pipeline?: boolean } };
+    if (extra?.pipeline !== true) throw new TypeError('the data source must be made with extra: { pipeline: true }');
+  }
 
   async transact<T>(work: (tx: BranchTransaction<EntityManager>) => Promise<T>): Promise<T> {
     const runner = this.dataSource.createQueryRunner();
     try {
-      await runner.startTransaction();
-      try {
-        const result = await work(new TypeOrmBranchTransaction(runner.manager));
-        await commit(runner);
-        return result;
-      } catch (error) {
-        // What went wrong first is what counts; a connection that cannot even roll back is thrown away by the pool.
-        await runner.rollbackTransaction().catch(() => undefined);
-        throw error;
-      }
+      return await new TypeOrmBranchTransaction(runner, (await runner.connect()) as Connection).run(work);
     } finally {
       await runner.release();
     }
@@ -39,49 +36,126 @@ export class TypeOrmBranchStore implements BranchStore<EntityManager> {
   }
 }
 
+/** What is used of a `pg` client. */
+interface Connection {
+  query(statement: string | Statement): Promise<{ readonly command: string; readonly rows: readonly any[] }>;
+  readonly connection: { readonly stream: { cork(): void; uncork(): void } };
+}
+
+/**
+ * Named statements keep the plan of their first executions, when the table may still be empty: without index-only joins a plan made
+ * then would scan the whole table ever after. For our own statements only; a handler's are planned each time, with the server's settings.
+ */
+const INDEXES_ONLY = 'SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off';
+const AS_BEFORE = 'SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT';
+const IN_FAILED_TRANSACTION = '25P02';
+
 class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
+  readonly handle: EntityManager;
   /** Rows that are in the database, as this transaction last saw them. */
   private readonly known = new Map<string, BranchRow>();
+  /** Statements that were sent without waiting for their answer, in order. COMMIT does not succeed unless all of them have. */
+  private readonly unanswered: Promise<unknown>[] = [];
+  private savepoints = 0;
+  private corked = false;
 
-  constructor(readonly handle: EntityManager) {}
+  constructor(private readonly runner: QueryRunner, private readonly connection: Connection) {
+    this.handle = runner.manager;
+  }
+
+  async run<T>(work: (tx: this) => Promise<T>): Promise<T> {
+    await this.runner.broadcaster.broadcast('BeforeTransactionStart');
+    // READ COMMITTED: each statement sees what the ones it waited for have written.
+    this.send('BEGIN ISOLATION LEVEL READ COMMITTED');
+    // What runner.startTransaction() sets, without its round trip: handlers that begin a transaction get a savepoint.
+    Object.assign(this.runner, { isTransactionActive: true, transactionDepth: 1 });
+    await this.runner.broadcaster.broadcast('AfterTransactionStart');
+    try {
+      const result = await work(this);
+      await this.commit();
+      return result;
+    } catch (error) {
+      const cause = await this.causeOf(error);
+      // What went wrong first is what counts; a connection that cannot even roll back is thrown away by the pool.
+      await this.runner.rollbackTransaction().catch(() => undefined);
+      throw cause;
+    }
+  }
 
   async load(keys: readonly BranchKey[]): Promise<readonly BranchRow[]> {
     if (keys.length === 0) return [];
-    // In key order, so that batches with the same branches wait for each other instead of deadlocking.
-    const rows: StoredRow[] = await this.handle.query(`
-      SELECT txid, branch, state, one_phase, operation, payload, peers, reason, result, updated_at FROM concordat_branch
-       WHERE (txid, branch) IN (SELECT * FROM unnest($1::uuid[], $2::int[])) ORDER BY txid, branch FOR UPDATE`,
-    [keys.map((key) => key.txid), keys.map((key) => key.branch)]);
-    const loaded = rows.map(branchRow);
+    this.send(INDEXES_ONLY);
+    const answer = this.connection.query(loadBranches(keys));
+    this.send(AS_BEFORE);
+    const loaded = ((await answer).rows as readonly StoredRow[]).map(branchRow);
     for (const row of loaded) this.known.set(keyOf(row), row);
     return loaded;
   }
 
+  /** Resolves at once: the rows are written together with COMMIT. */
   async save(rows: readonly BranchRow[]): Promise<void> {
     const latest = [...new Map(rows.map((row) => [keyOf(row), row])).values()];
     const added = latest.filter((row) => !this.known.has(keyOf(row)));
     const changed = latest.filter((row) => this.known.has(keyOf(row))).map((row) => ({ row, before: this.known.get(keyOf(row))! }));
-    if (added.length > 0) await insertBranches(this.handle, added);
-    if (changed.length > 0) await updateBranches(this.handle, changed);
+    if (added.length > 0) this.send(insertBranches(added));
+    if (changed.length > 0) {
+      this.send(INDEXES_ONLY);
+      this.send(updateBranches(changed));
+      this.send(AS_BEFORE);
+    }
     for (const row of latest) this.known.set(keyOf(row), row);
   }
 
-  /** TypeORM makes a transaction within a transaction a savepoint. */
-  savepoint<T>(work: () => Promise<T>): Promise<T> {
-    return this.handle.transaction(() => work());
+  async savepoint<T>(work: () => Promise<T>, release?: 'unchecked'): Promise<T> {
+    const name = `concordat_${this.savepoints++}`;
+    this.send(`SAVEPOINT ${name}`);
+    try {
+      const result = await work();
+      if (release === 'unchecked') this.send(`RELEASE SAVEPOINT ${name}`);
+      else await this.connection.query(`RELEASE SAVEPOINT ${name}`);
+      return result;
+    } catch (error) {
+      await this.connection.query(`ROLLBACK TO SAVEPOINT ${name}`);
+      throw error;
+    }
   }
-}
 
-/**
- * As `runner.commitTransaction()`, but reads the answer: a handler that swallowed an error of the database leaves a transaction that
- * Postgres rolls back at COMMIT without raising an error, and votes would leave for rows that do not exist.
- */
-async function commit(runner: QueryRunner): Promise<void> {
-  const connection = await runner.connect() as { query(sql: string): Promise<{ readonly command: string }> };
-  await runner.broadcaster.broadcast('BeforeTransactionCommit');
-  const { command } = await connection.query('COMMIT');
-  if (command !== 'COMMIT') throw new Error('a handler caught an error of the database and went on: let it throw, or run the statement under a savepoint');
-  await runner.broadcaster.broadcast('AfterTransactionCommit');
+  /**
+   * Reads the answer: after an error that nobody heard of (a handler swallowed it, or it is one of ours that was not waited for)
+   * Postgres takes COMMIT for ROLLBACK without raising an error, and votes would leave for rows that do not exist.
+   */
+  private async commit(): Promise<void> {
+    await this.runner.broadcaster.broadcast('BeforeTransactionCommit');
+    const { command } = await this.connection.query('COMMIT');
+    Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
+    if (command !== 'COMMIT') throw new Error('a handler caught an error of the database and went on: let it throw, or run the statement under a savepoint');
+    await this.runner.broadcaster.broadcast('AfterTransactionCommit');
+  }
+
+  /** The first failure is the cause of the others. */
+  private async causeOf(error: unknown): Promise<unknown> {
+    const failure = (await Promise.allSettled(this.unanswered)).find((answer) => answer.status === 'rejected')?.reason as { code?: string; constraint?: string } | undefined;
+    if (failure === undefined || failure.code === IN_FAILED_TRANSACTION) return error;
+    return failure.code === '23505' && failure.constraint === 'concordat_branch_pkey' ? new BranchRaceError() : failure;
+  }
+
+  /** Leaves in one write to the socket with everything else that is sent in this turn of the event loop. */
+  private send(statement: string | Statement): void {
+    if (!this.corked) this.cork();
+    const answer = this.connection.query(statement);
+    answer.catch(() => undefined);
+    this.unanswered.push(answer);
+  }
+
+  private cork(): void {
+    const { stream } = this.connection.connection;
+    this.corked = true;
+    stream.cork();
+    setImmediate(() => {
+      this.corked = false;
+      stream.uncork();
+    });
+  }
 }
 
 interface StoredRow {

@@ -21,8 +21,8 @@ const TRANSIENT_MESSAGES = /^(Connection terminated|Client has encountered a con
 export class BranchRaceError extends Error {
   readonly code = 'BRANCH_RACE';
 
-  constructor(rows: number) {
-    super(`${rows} branch row(s) were inserted by another process meanwhile`);
+  constructor() {
+    super('a branch row was inserted by another process meanwhile');
     this.name = 'BranchRaceError';
   }
 }

@@ -30,10 +30,14 @@ export async function runTogether<const Operations extends readonly (Operation<u
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    const begun = client.query(BEGIN);
     const sent = operations.filter((operation) => operation !== null);
+    // One write to the socket for all of them.
+    const { stream } = (client as unknown as { readonly connection: { readonly stream: { cork(): void; uncork(): void } } }).connection;
+    stream.cork();
+    const begun = client.query(BEGIN);
     const answers = sent.map(({ name, text, values }) => client.query({ name, text, values: [...values] }));
     const ended = client.query('COMMIT');
+    stream.uncork();
     // All must have come back before anybody else gets the connection; the first failure is the cause of the others.
     const settled = await Promise.allSettled([begun, ...answers, ended]);
     const failure = settled.find((s) => s.status === 'rejected');

@@ -193,8 +193,11 @@ export interface BranchTransaction<Handle> {
    * a database fault, so that the batch runs again.
    */
   save(rows: readonly BranchRow[]): Promise<void>;
-  /** Runs `work` under a savepoint; what it throws rolls back to there and is thrown again. */
-  savepoint<T>(work: () => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` under a savepoint; what it throws rolls back to there and is thrown again. A fault of the database that `work`
+   * caught and kept to itself is thrown too: at once, or, `unchecked`, only by the flush (which saves a round trip).
+   */
+  savepoint<T>(work: () => Promise<T>, release?: 'unchecked'): Promise<T>;
 }
 
 export interface BranchStore<Handle> {

@@ -1,0 +1,58 @@
+import type { BranchRow } from '#libs/protocol';
+import type { BranchKey } from '#libs/runtime';
+import { json, jsonOrNull, textArray } from './encode.js';
+
+/** Parsed and planned once per connection. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+/** In key order, so that batches with the same branches wait for each other instead of deadlocking. */
+export function loadBranches(keys: readonly BranchKey[]): Statement {
+  return {
+    name: 'load-branches',
+    text: `
+      SELECT txid, branch, state, one_phase, operation, payload, peers, reason, result, updated_at FROM concordat_branch
+       WHERE (txid, branch) IN (SELECT * FROM unnest($1::uuid[], $2::int[])) ORDER BY txid, branch FOR UPDATE`,
+    values: [keys.map((key) => key.txid), keys.map((key) => key.branch)],
+  };
+}
+
+/** Fails with a unique violation when another process inserted one of the rows since `loadBranches` found nothing. */
+export function insertBranches(rows: readonly BranchRow[]): Statement {
+  return {
+    name: 'insert-branches',
+    text: `
+      INSERT INTO concordat_branch (txid, branch, state, one_phase, operation, payload, peers, reason, result, updated_at)
+      SELECT r.txid, r.branch, r.state, r.one_phase, r.operation, r.payload, r.peers::text[], r.reason, r.result, to_timestamp(r.updated_ms / 1000)
+        FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::jsonb[], $7::text[], $8::jsonb[], $9::jsonb[], $10::float8[])
+             AS r (txid, branch, state, one_phase, operation, payload, peers, reason, result, updated_ms)
+       ORDER BY r.txid, r.branch`,
+    values: columns(rows, (row) => json(row.payload)),
+  };
+}
+
+/** A payload that is the very one that was loaded is neither sent nor written again. */
+export function updateBranches(rows: readonly { readonly row: BranchRow; readonly before: BranchRow }[]): Statement {
+  const unchanged = new Set(rows.filter(({ row, before }) => row.payload === before.payload).map(({ row }) => row));
+  return {
+    name: 'update-branches',
+    text: `
+      UPDATE concordat_branch b
+         SET state = r.state, one_phase = r.one_phase, operation = r.operation, payload = coalesce(r.payload, b.payload), peers = r.peers::text[],
+             reason = r.reason, result = r.result, updated_at = to_timestamp(r.updated_ms / 1000)
+        FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::jsonb[], $7::text[], $8::jsonb[], $9::jsonb[], $10::float8[])
+             AS r (txid, branch, state, one_phase, operation, payload, peers, reason, result, updated_ms)
+       WHERE b.txid = r.txid AND b.branch = r.branch`,
+    values: columns(rows.map(({ row }) => row), (row) => (unchanged.has(row) ? null : json(row.payload))),
+  };
+}
+
+function columns(rows: readonly BranchRow[], payload: (row: BranchRow) => string | null): unknown[] {
+  return [
+    rows.map((r) => r.txid), rows.map((r) => r.branch), rows.map((r) => r.state), rows.map((r) => r.onePhase), rows.map((r) => r.operation), rows.map(payload),
+    rows.map((r) => textArray(r.peers)), rows.map((r) => jsonOrNull(r.reason)), rows.map((r) => jsonOrNull(r.result)), rows.map((r) => r.updatedAtMs),
+  ];
+}
