@@ -13,12 +13,14 @@ describe('Outbox', () => {
   let fault: Error | null;
   let errors: unknown[];
   let outbox: Outbox;
+  let busy: boolean;
 
   beforeEach(() => {
     clock = new FakeClock();
     sends = [];
     fault = null;
     errors = [];
+    busy = false;
     const transport = {
       send: async (envelopes: readonly Envelope[]): Promise<void> => {
         await turns(1);
@@ -26,7 +28,7 @@ describe('Outbox', () => {
         sends.push(envelopes);
       },
     };
-    outbox = new Outbox({ transport, clock, lazyMs: 5, maxBatch: 100, onError: (error) => errors.push(error) });
+    outbox = new Outbox({ transport, clock, lazyMs: 5, maxBatch: 100, busy: () => busy, onError: (error) => errors.push(error) });
   });
 
   it('sends urgent messages at once, together', async () => {
@@ -43,6 +45,20 @@ describe('Outbox', () => {
     expect(sends).toEqual([]);
     await clock.advance(1);
     expect(sends).toEqual([[commit(0), commit(1)]]);
+  });
+
+  it('lets lazy messages wait on while something is under way that will send, but not for ever', async () => {
+    busy = true;
+    outbox.push([commit(0)]);
+    await clock.advance(20);
+    expect(sends).toEqual([]);
+    outbox.push([prepare(1)]);
+    await until(() => sends.length === 1);
+    expect(sends).toEqual([[commit(0), prepare(1)]]);
+
+    outbox.push([commit(2)]);
+    await clock.advance(25);
+    expect(sends.length).toBe(2);
   });
 
   it('takes lazy messages along with urgent ones, in order', async () => {

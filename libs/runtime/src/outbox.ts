@@ -7,6 +7,8 @@ export interface OutboxOptions {
   readonly clock: Clock;
   /** How long messages that nobody waits for may wait for company. */
   readonly lazyMs: number;
+  /** True while something is under way that is likely to send soon: lazy messages go on waiting for it, up to `BUSY_FACTOR` times as long. */
+  busy?(): boolean;
   /** At most about this many envelopes in one send. */
   readonly maxBatch: number;
   onError(error: unknown): void;
@@ -18,11 +20,14 @@ interface Parcel {
   readonly onSent: (() => void) | null;
 }
 
+/** A flush under load takes longer than `lazyMs`; a message that just missed its company would cost everybody a round of its own. */
+const BUSY_FACTOR = 5;
 const BACKOFF: Backoff = { firstMs: 20, maxMs: 2_000 };
 
 /**
  * Sends in the order of `push`, one send at a time; what comes meanwhile goes with the next one. A rejected send is repeated
- * until it is acknowledged. Lazy messages wait up to `lazyMs` and go at once with anything that is not lazy.
+ * until it is acknowledged. Lazy messages wait for `lazyMs`, longer while
+ * `busy`, and go at once with anything that is not lazy.
  */
 export class Outbox {
   private waiting: Parcel[] = [];
@@ -55,7 +60,7 @@ export class Outbox {
     this.envelopesWaiting += envelopes.length;
     if (this.running !== null) return;
     if (envelopes.some((envelope) => !isLazy(envelope.message))) this.start();
-    else this.takeBackLazy ??= this.options.clock.at(this.options.clock.now() + this.options.lazyMs, () => this.start());
+    else if (this.takeBackLazy === null) this.armLazy(BUSY_FACTOR);
   }
 
   /** Sends everything now; resolves when it is acknowledged or the outbox is closed. */
@@ -73,6 +78,14 @@ export class Outbox {
     this.takeBackLazy?.();
     this.waiting = [];
     await this.running;
+  }
+
+  private armLazy(patience: number): void {
+    const { clock, lazyMs, busy } = this.options;
+    this.takeBackLazy = clock.at(clock.now() + lazyMs, () => {
+      if (patience > 1 && busy?.() === true) this.armLazy(patience - 1);
+      else this.start();
+    });
   }
 
   private start(): void {

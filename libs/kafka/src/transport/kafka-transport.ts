@@ -1,4 +1,4 @@
-import type { Envelope, Message } from '#libs/protocol';
+import { type Envelope, type Message, shardOf } from '#libs/protocol';
 import type { Inbox, OutcomeEvent, Subscriber, Subscription, Transport } from '#libs/runtime';
 import type { Kafka } from 'kafkajs';
 import { CLOUD_EVENT_CONTENT_TYPE, toCloudEvent } from '../codec/cloud-event.js';
@@ -119,8 +119,10 @@ export class KafkaTransport implements Transport {
     }
   }
 
+  /** By shard, as all that is sent is: the outcomes of one flush land in one partition, and so in one append, instead of in all of them. */
   private outcomeRecord(outcome: OutcomeEvent): OutgoingRecord {
-    return { topic: this.topics.outcomes, key: outcome.txid, value: Buffer.from(JSON.stringify(toCloudEvent(outcome))), headers: { 'content-type': CLOUD_EVENT_CONTENT_TYPE } };
+    const partition = shardOf(outcome.txid) % this.settings.coordinatorShards;
+    return { topic: this.topics.outcomes, partition, key: outcome.txid, value: Buffer.from(JSON.stringify(toCloudEvent(outcome))), headers: { 'content-type': CLOUD_EVENT_CONTENT_TYPE } };
   }
 
   private undeliverableRecord(envelope: Envelope): OutgoingRecord {

@@ -67,6 +67,22 @@ describe('the coordinator driver', () => {
     expect(bench.bus.sends).toBeLessThan(12);
   });
 
+  it('holds a round back for a moment when many transactions are under way, so that more of them share it', async () => {
+    bench.bus.participant('payments', silent);
+    const driver = await bench.owner([0], { gatherMs: 5 });
+    await Promise.all(Array.from({ length: 100 }, () => begun(driver)));
+    await turns();
+    const flushes = bench.store.flushes.length;
+    const early = begun(driver);
+    await turns();
+    expect(bench.store.flushes.length).toBe(flushes);
+    await bench.clock.advance(4);
+    const late = begun(driver);
+    await bench.clock.advance(1);
+    await Promise.all([early, late]);
+    expect(bench.store.flushes.length).toBe(flushes + 1);
+  });
+
   it('gathers what arrives during a flush into the next one', async () => {
     const driver = await bench.owner([0]);
     bench.store.hold();

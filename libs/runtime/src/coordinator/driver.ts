@@ -49,7 +49,7 @@ export class CoordinatorDriver implements Subscriber {
     const observer = safeObserver(deps.observer ?? {});
     const { lazyMs, maxBatch, lingerMs, lingerMax } = options;
     const lingering: Lingering = new Lingering({ clock, lingerMs, lingerMax, forget: (transaction) => shards.forget(transaction) });
-    const outbox = new Outbox({ transport, clock, lazyMs, maxBatch, onError: (error) => observer.error(error, 'send') });
+    const outbox = new Outbox({ transport, clock, lazyMs, maxBatch, busy: () => this.lanes.some((lane) => lane.busy), onError: (error) => observer.error(error, 'send') });
     const shared = {
       store, clock, options, observer, lingering, outbox,
       table: new TransactionTable(), waiters: new Waiters(clock), counters: new Counters(), closing: this.closing.signal,

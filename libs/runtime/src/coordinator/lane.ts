@@ -13,6 +13,10 @@ import type { PendingBegin, Transaction } from './transaction.js';
 import type { BeginRequest } from './types.js';
 import { viewOf } from './view.js';
 
+/** Undecided transactions from which on a round waits for company, and how many of them are worth a millisecond. */
+const GATHER_FROM = 8;
+const GATHER_PER_MS = 10;
+
 export type ActInput = Extract<CoordinatorInput, { kind: 'CANCEL' | 'RESOLVE' | 'RETRY_NOW' }>;
 
 export type LaneInput =
@@ -51,6 +55,11 @@ export class Lane {
   /** Callers that wait for a flush to start. */
   get queuedBegins(): number {
     return this.begins;
+  }
+
+  /** A flush runs or is about to. */
+  get busy(): boolean {
+    return this.running !== null;
   }
 
   /** The flush under way has not succeeded for storeFaultGraceMs. */
@@ -105,6 +114,8 @@ export class Lane {
     // What this turn of the event loop brings goes along.
     await new Promise((resolve) => setImmediate(resolve));
     while (!this.context.closing.aborted && (this.inputs.length > 0 || this.isDue())) {
+      const gatherMs = this.gatherMs();
+      if (gatherMs > 0) await pause(this.context.clock, gatherMs, this.context.closing);
       try {
         this.stepInputs();
         if (this.isDue()) await this.flush();
@@ -114,6 +125,16 @@ export class Lane {
     }
     this.running = null;
     if (this.round.size > 0) this.armLazy();
+  }
+
+  /**
+   * Callers who wait together come back together: with many of them under way, the few inputs that are here are the first of more, and a
+   * moment's patience turns several small rounds (of flush, send and three participants' flushes) into one. None when few are under way.
+   */
+  private gatherMs(): number {
+    const { table, options } = this.context;
+    if (table.undecided < GATHER_FROM || this.weight * 2 >= table.undecided) return 0;
+    return Math.min(options.gatherMs, table.undecided / GATHER_PER_MS);
   }
 
   private isDue(): boolean {

@@ -45,6 +45,8 @@ export interface CoordinatorOptions {
   readonly maxInFlight: number;
   /** How long END records and messages that nobody waits for may wait for company. */
   readonly lazyMs: number;
+  /** How long a round may wait for company at most; it waits only when many transactions are under way. */
+  readonly gatherMs: number;
   /** At most about this many inputs are stepped before a flush, and envelopes sent at once. */
   readonly maxBatch: number;
   /** Flushes that may run at a time; a shard always belongs to the same lane. */
@@ -65,6 +67,7 @@ export interface CoordinatorOptions {
 export const COORDINATOR_DEFAULTS: Omit<CoordinatorOptions, 'instance'> = {
   maxInFlight: 10_000,
   lazyMs: 5,
+  gatherMs: 5,
   maxBatch: 1_000,
   lanes: 1,
   resendAfterMs: 1_000,

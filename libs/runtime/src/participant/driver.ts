@@ -54,7 +54,7 @@ export class ParticipantDriver<Handle> implements Subscriber {
       clock, config, options, observer: this.observer,
       events: { inquiriesDue: (due) => this.enqueueInquiries(due), retriesDue: (triggers) => this.enqueueRetries(triggers) },
     });
-    this.outbox = new Outbox({ transport, clock, lazyMs: options.lazyMs, maxBatch: options.maxBatch, onError: (error) => this.failed(error, { activity: 'send' }) });
+    this.outbox = new Outbox({ transport, clock, lazyMs: options.lazyMs, maxBatch: options.maxBatch, busy: () => this.lanes.some((lane) => lane.busy), onError: (error) => this.failed(error, { activity: 'send' }) });
     this.lanes = Array.from({ length: options.lanes }, () => new Lane(options, () => this.roomToSend(), (items) => this.process(items)));
     this.recovery = new Recovery({
       store, clock, options, found: (row) => this.book.recover(row), failed: (error, attempt) => this.failed(error, { activity: 'recovery', attempt }),

@@ -32,6 +32,11 @@ export class Lane {
     return this.queuedInputs;
   }
 
+  /** A transaction runs or is about to. */
+  get busy(): boolean {
+    return this.running !== null;
+  }
+
   /** Resolves at once, or when there is room for more. After close() the item is dropped. */
   async push(item: WorkItem): Promise<void> {
     if (this.closed) return;

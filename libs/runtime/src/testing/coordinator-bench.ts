@@ -51,7 +51,9 @@ export class Bench {
 
   driver(options: Partial<CoordinatorOptions> = {}): CoordinatorDriver {
     const driver = new CoordinatorDriver({
-      store: this.store, transport: this.bus, clock: this.clock, observer: this.journal, options: { instance: `c${this.drivers.length + 1}`, ...options },
+      store: this.store, transport: this.bus, clock: this.clock, observer: this.journal,
+      // The clock stands still unless a test moves it: nothing may wait for it that a test did not ask for.
+      options: { instance: `c${this.drivers.length + 1}`, gatherMs: 0, ...options },
       onAnnounce: async (messages) => {
         this.announced.push(...messages);
       },
