@@ -63,6 +63,7 @@ export function phaseTwo(state: CoordinatorState, decision: Decision, reason: Re
   const commit = decision === 'COMMIT';
   const decided: CoordinatorState = {
     ...state, phase: commit ? 'committing' : 'aborting', outcome: commit ? 'committed' : 'aborted', reason, decidedAtMs,
+    branches: state.branches.map((branch) => (branch.acked ? branch : { ...branch, attempts: 0 })),
   };
   const sent = decisionTo(decided, unacknowledged(decided));
   const nothingAwaited = sent.messages.length === 0 || (!commit && !asksForAcks(decided));

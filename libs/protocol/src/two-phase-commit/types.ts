@@ -32,7 +32,7 @@ export interface BranchProgress {
   readonly result: Json | null;
   /** True once the branch has acknowledged the decision (or has nothing to acknowledge). */
   readonly acked: boolean;
-  /** Times a phase-one or phase-two message was sent. */
+  /** Times that the message of the current phase was sent: PREPARE until decided, then COMMIT or ABORT. */
   readonly attempts: number;
 }
 
