@@ -1,0 +1,145 @@
+import { jest } from '@jest/globals';
+import { TypeOrmBranchStore } from '#libs/postgres';
+import type { BranchRow, Txid } from '#libs/protocol';
+import { DataSource, type EntityManager } from 'typeorm';
+import { freshDatabase, newTxid, waitingForLock } from '../support/store.js';
+
+jest.setTimeout(60_000);
+
+describe('the branch store', () => {
+  let source: DataSource;
+  let store: TypeOrmBranchStore;
+
+  beforeAll(async () => {
+    source = await new DataSource({ type: 'postgres', url: await freshDatabase('payments'), extra: { max: 4, pipeline: true } }).initialize();
+    await source.query("INSERT INTO account (customer_id, balance_cents) VALUES ('c-1', 1000)");
+    store = new TypeOrmBranchStore(source);
+  });
+
+  afterAll(async () => source?.destroy());
+
+  function row(txid: Txid, more: Partial<BranchRow> = {}): BranchRow {
+    return {
+      txid, branch: 1, state: 'prepared', onePhase: false, operation: 'debit', payload: { customerId: 'c-1', note: '"{\\}"' }, peers: ['orders', 'pay"ments\\'], reason: null, result: null,
+      updatedAtMs: 1_700_000_000_123, ...more,
+    };
+  }
+
+  const stored = (txid: Txid): Promise<readonly BranchRow[]> => store.transact((tx) => tx.load([0, 1, 2].map((branch) => ({ txid, branch }))));
+
+  async function balance(): Promise<string> {
+    const [account] = await source.query("SELECT balance_cents FROM account WHERE customer_id = 'c-1'");
+    return account.balance_cents;
+  }
+
+  const spend = (manager: EntityManager): Promise<unknown> => manager.query("UPDATE account SET balance_cents = balance_cents - 1 WHERE customer_id = 'c-1'");
+
+  it('inserts what was not there and updates what was, in one set each', async () => {
+    const [old, fresh] = [newTxid(0), newTxid(0)];
+    await store.transact(async (tx) => { await tx.save([row(old), row(old, { branch: 2, payload: null, peers: [] })]); });
+    await store.transact(async (tx) => {
+      const [loaded] = await tx.load([{ txid: fresh, branch: 1 }, { txid: old, branch: 1 }]);
+      await tx.save([{ ...loaded!, state: 'committed', updatedAtMs: 1_700_000_000_999 }, row(fresh, { state: 'aborted', operation: '', payload: null, reason: { code: 'CANCELLED' } })]);
+    });
+    expect(await stored(old)).toEqual([row(old, { state: 'committed', updatedAtMs: 1_700_000_000_999 }), row(old, { branch: 2, payload: null, peers: [] })]);
+    expect(await stored(fresh)).toEqual([row(fresh, { state: 'aborted', operation: '', payload: null, reason: { code: 'CANCELLED' } })]);
+  });
+
+  it('writes a payload that has changed, and saves the same row twice in one transaction', async () => {
+    const txid = newTxid(0);
+    await store.transact(async (tx) => {
+      await tx.save([row(txid)]);
+      await tx.save([row(txid, { payload: { changed: true }, result: { held: 5 } })]);
+    });
+    expect(await stored(txid)).toEqual([row(txid, { payload: { changed: true }, result: { held: 5 } })]);
+  });
+
+  it('leaves neither rows nor effects behind when the work fails', async () => {
+    const txid = newTxid(0);
+    const before = await balance();
+    await expect(store.transact(async (tx) => {
+      await spend(tx.handle);
+      await tx.save([row(txid)]);
+      throw new Error('handler bug');
+    })).rejects.toThrow('handler bug');
+    expect(await stored(txid)).toEqual([]);
+    expect(await balance()).toBe(before);
+  });
+
+  it('undoes a failed savepoint alone', async () => {
+    const txid = newTxid(0);
+    const before = Number(await balance());
+    await store.transact(async (tx) => {
+      await spend(tx.handle);
+      await expect(tx.savepoint(async () => {
+        await spend(tx.handle);
+        await tx.handle.query('SELECT 1/0');
+      })).rejects.toMatchObject({ code: '22012' });
+      expect(await tx.savepoint(async () => 'kept')).toBe('kept');
+      await tx.save([row(txid)]);
+    });
+    expect(Number(await balance())).toBe(before - 1);
+    expect(await stored(txid)).toHaveLength(1);
+  });
+
+  it('does not report success when a handler swallowed an error of the database', async () => {
+    const txid = newTxid(0);
+    await expect(store.transact(async (tx) => {
+      await tx.save([row(txid)]);
+      await tx.handle.query('SELECT 1/0').catch(() => undefined);
+    })).rejects.toThrow('caught an error of the database');
+    expect(await stored(txid)).toEqual([]);
+  });
+
+  it('fails transiently when another process inserts the row between load and save', async () => {
+    const txid = newTxid(0);
+    const race = store.transact(async (tx) => {
+      expect(await tx.load([{ txid, branch: 1 }])).toEqual([]);
+      await store.transact(async (faster) => { await faster.save([row(txid, { state: 'aborted' })]); });
+      await spend(tx.handle);
+      await tx.save([row(txid)]);
+    });
+    const error = await race.catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: 'BRANCH_RACE' });
+    expect(store.isTransient(error)).toBe(true);
+    expect(await stored(txid)).toEqual([row(txid, { state: 'aborted' })]);
+  });
+
+  it('holds loaded rows until the flush', async () => {
+    const txid = newTxid(0);
+    await store.transact(async (tx) => { await tx.save([row(txid)]); });
+    let second: Promise<readonly BranchRow[]> | undefined;
+    await store.transact(async (tx) => {
+      const [loaded] = await tx.load([{ txid, branch: 1 }]);
+      second = stored(txid);
+      await waitingForLock({ query: async (sql: string, values: unknown[]) => ({ rows: await source.query(sql, values) }) }, null);
+      await tx.save([{ ...loaded!, state: 'committed' }]);
+    });
+    expect(await second).toMatchObject([{ state: 'committed' }]);
+  });
+
+  it('gives prepared branches in pages in key order', async () => {
+    await source.query('DELETE FROM concordat_branch');
+    const txids = Array.from({ length: 5 }, () => newTxid(0));
+    await store.transact((tx) => tx.save([...txids.toReversed().flatMap((txid) => [row(txid, { branch: 2 }), row(txid, { branch: 0 })]), row(newTxid(0), { state: 'committed' })]));
+    const keys: string[] = [];
+    const sizes: number[] = [];
+    for (let after: BranchRow | null = null; ;) {
+      const page: readonly BranchRow[] = await store.loadPrepared(after, 4);
+      sizes.push(page.length);
+      keys.push(...page.map((r) => `${r.txid}/${r.branch}`));
+      if (page.length < 4) break;
+      after = page.at(-1)!;
+    }
+    expect(sizes).toEqual([4, 4, 2]);
+    expect(keys).toEqual(txids.flatMap((txid) => [`${txid}/0`, `${txid}/2`]));
+  });
+
+  it('tells a refused row of a handler from a fault that passes', async () => {
+    const error = await store.transact((tx) => tx.handle.query("INSERT INTO account (customer_id, balance_cents) VALUES ('c-1', 1)")).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: '23505' });
+    expect(store.isTransient(error)).toBe(false);
+    const killed = await store.transact((tx) => tx.handle.query('SELECT pg_terminate_backend(pg_backend_pid())')).catch((e: unknown) => e);
+    expect(store.isTransient(killed)).toBe(true);
+  });
+});
