@@ -2,13 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type MicroserviceOptions } from '@nestjs/microservices';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { InboxStrategy, KafkaTransport } from '#libs/kafka';
-import { createPool, isTransientDatabaseError, type Pool } from '#libs/postgres';
+import { createPool, type Pool } from '#libs/postgres';
 import { CoordinatorDriver, type Transport } from '#libs/runtime';
-import { createHttpApp, createLogger, HealthRegistry, listenHttp, type Logger, ProblemException, setupOpenApi, type StartApp, validationProblem } from '#libs/service';
+import { createHttpApp, createLogger, HealthRegistry, listenHttp, type Logger, setupOpenApi, type StartApp } from '#libs/service';
 import { configFromEnv, type CoordinatorConfig } from './config.js';
 import { CoordinatorModule, type Resources } from './coordinator.module.js';
 import { EventHub } from './events/event-hub.js';
 import { RemoteEvents } from './events/remote-events.js';
+import { mapError } from './http/map-error.js';
 import { Membership } from './membership.js';
 import { TransactionLookup } from './reads/transaction-lookup.js';
 import { ParticipantDirectory } from './submit/participant-directory.js';
@@ -16,6 +17,8 @@ import { Submission } from './submit/submission.js';
 
 const NAME = 'coordinator';
 const DRIVER_STOP_MS = 3_000;
+/** Whoever has not read its answer this long after the last wait has ended is not waited for. */
+const READ_MS = 2_000;
 const BATCH_ROUTE = '/v1/transactions::batch';
 
 /** Starts the coordinator: HTTP API, shards by the inbox's consumer group, driver. */
@@ -68,21 +71,16 @@ function registerChecks(app: NestFastifyApplication, pool: Pool, transport: Tran
   health.register('accepting', () => (submission.accepting ? { ok: true } : { ok: false, detail: 'stopping' }));
 }
 
-/** Faults that pass are 503 wherever they surface; what a submitter may conclude from that is the submission's business. */
-function mapError(error: unknown): ProblemException | null {
-  if (isTransientDatabaseError(error)) return new ProblemException(503, 'STORE_UNAVAILABLE', 'The database is out of reach now; ask again in a moment.', [], 1_000, { cause: error });
-  if ((error as { code?: unknown } | null)?.code === 'INVALID_CURSOR') return validationProblem([{ path: 'cursor', message: 'must be a nextCursor of an earlier answer' }]);
-  return null;
-}
-
 /** Refuses new work, lets those who wait have their answers, sends what is owed. The group is left only after that. */
 async function drain(app: NestFastifyApplication, config: CoordinatorConfig): Promise<void> {
   app.get(Submission).close();
   app.get(EventHub).stop();
   app.get(RemoteEvents).stop();
   const limit = setTimeout(() => app.get(TransactionLookup).drain(), config.drainMs);
+  const cut = setTimeout(() => app.getHttpServer().closeAllConnections(), config.drainMs + READ_MS);
   await app.getHttpAdapter().close();
   clearTimeout(limit);
+  clearTimeout(cut);
   app.get(ParticipantDirectory).stop();
   // With the broker away a send ends only when the transport is closed, which comes after this.
   await Promise.race([app.get(CoordinatorDriver).stop(), sleep(DRIVER_STOP_MS, undefined, { ref: false })]);

@@ -21,7 +21,7 @@ async function main(): Promise<number> {
 async function measure(options: LoadOptions): Promise<LoadRun[]> {
   const watch = new Map([...options.watch, ['load', process.pid]]);
   const next = checkoutSource(`l${Date.now().toString(36)}`);
-  const client = new ConcordatClient({ urls: options.coordinatorUrls, token: options.token });
+  const client = new ConcordatClient({ urls: options.coordinatorUrls, token: options.token, gather: options.http === 'gathered' });
   const local = options.localDatabaseUrl === null ? null : await localCheckouts(options.localDatabaseUrl, options.localPool);
   const runs: LoadRun[] = [];
   const run = async (way: LoadRun['way'], concurrency: number, attempt: () => Promise<Ending>): Promise<void> => {
@@ -33,7 +33,7 @@ async function measure(options: LoadOptions): Promise<LoadRun[]> {
   try {
     for (const concurrency of options.concurrencies) {
       if (local !== null) await run('local transaction', concurrency, () => local.attempt(next()));
-      await run('concordat 2pc', concurrency, async () => (await client.run(distributed(next()))).outcome);
+      await run(`concordat 2pc, ${options.http}`, concurrency, async () => (await client.run(distributed(next()))).outcome);
     }
   } finally {
     await client.close();

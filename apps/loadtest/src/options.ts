@@ -8,6 +8,8 @@ export interface LoadOptions {
   readonly token: string;
   readonly localDatabaseUrl: string | null;
   readonly localPool: number;
+  /** Whether the client sends a request for each transaction, or gathers them. */
+  readonly http: 'one' | 'gathered';
   readonly json: boolean;
   /** Processes whose CPU time is reported, by name. */
   readonly watch: ReadonlyMap<string, number>;
@@ -19,6 +21,7 @@ export const LOAD_HELP = `npm run load -- [options]      closed-loop checkouts, 
   --seconds N          measured seconds of each run, 1..600  (default 10)
   --warmup N           seconds before it, 0..600             (default 3)
   --local-pool N       connections of the local run, 1..200  (default 16)
+  --http WAY           one: a request for each transaction; gathered: concurrent ones together (default gathered)
   --json               one JSON document instead of the table
   --help               this text
 
@@ -39,6 +42,7 @@ export function parseLoadOptions(argv: readonly string[], env: NodeJS.ProcessEnv
     seconds: integer('--seconds', values.seconds!, 1, 600),
     warmupSeconds: integer('--warmup', values.warmup!, 0, 600),
     localPool: integer('--local-pool', values['local-pool']!, 1, 200),
+    http: httpWay(values.http!),
     json: values.json === true,
     coordinatorUrls: required(env, 'COORDINATOR_URL').split(','),
     token: required(env, 'CONCORDAT_TOKEN'),
@@ -53,12 +57,17 @@ function parse(argv: readonly string[]) {
       args: [...argv], strict: true, allowPositionals: false,
       options: {
         concurrency: { type: 'string', default: '1,16,64,256' }, seconds: { type: 'string', default: '10' }, warmup: { type: 'string', default: '3' },
-        'local-pool': { type: 'string', default: '16' }, json: { type: 'boolean' }, help: { type: 'boolean' },
+        'local-pool': { type: 'string', default: '16' }, http: { type: 'string', default: 'gathered' }, json: { type: 'boolean' }, help: { type: 'boolean' },
       },
     }).values;
   } catch (error) {
     throw new OptionError(`${(error as Error).message}. See --help.`);
   }
+}
+
+function httpWay(text: string): 'one' | 'gathered' {
+  if (text !== 'one' && text !== 'gathered') throw new OptionError(`--http takes one or gathered, got "${text}"`);
+  return text;
 }
 
 function integer(option: string, text: string, min: number, max: number): number {

@@ -1,7 +1,7 @@
 import type { ClosedLoopResult } from './closed-loop.js';
 
 export interface LoadRun {
-  readonly way: 'concordat 2pc' | 'local transaction';
+  readonly way: 'concordat 2pc, one' | 'concordat 2pc, gathered' | 'local transaction';
   readonly result: ClosedLoopResult;
 }
 

@@ -1,8 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ClientErrorCode, ConcordatError, errorOf, parseObject } from './errors.js';
+import { bodyOf, ClientErrorCode, ConcordatError, errorOf } from './errors.js';
 import { Exchanger, type ExchangeResult } from './exchange.js';
-import { Endpoint, type HttpAnswer, type HttpCall } from './http.js';
+import { Gatherer, type Item } from './gatherer.js';
+import { Endpoint, type HttpAnswer, type HttpCall, LINES_MEDIA_TYPE } from './http.js';
+import { timeOrderedKey } from './time-ordered-key.js';
 import type { CallOptions, CertainOutcome, Result, Submitted, Transaction, TransactionRequest, UnknownOutcome } from './types.js';
 
 export interface ClientOptions {
@@ -16,6 +17,8 @@ export interface ClientOptions {
   readonly connections?: number;
   /** Default 2,000. */
   readonly connectTimeoutMs?: number;
+  /** Whether `run` sends what is asked for at nearly the same time (at most 3 ms apart) in one HTTP request. Default true. */
+  readonly gather?: boolean;
 }
 
 const DEFAULT_WAIT_MS = 10_000;
@@ -43,6 +46,8 @@ const POLL_PAUSE_MS = 100;
 export class ConcordatClient {
   private readonly endpoints: readonly Endpoint[];
   private readonly exchanger: Exchanger;
+  /** Empty where each call is a request of its own. */
+  private readonly gatherers = new Map<Endpoint, Gatherer>();
   private readonly authorization: () => string | null;
 
   constructor(options: ClientOptions) {
@@ -50,6 +55,7 @@ export class ConcordatClient {
     if (urls.length === 0) throw new TypeError('ConcordatClient needs the url of at least one coordinator');
     this.endpoints = urls.map((url) => new Endpoint(url, options.connections ?? 128, options.connectTimeoutMs ?? 2_000));
     this.exchanger = new Exchanger(this.endpoints);
+    if (options.gather !== false) for (const endpoint of this.endpoints) this.gatherers.set(endpoint, new Gatherer(endpoint, (remainingMs, body) => this.batchCall(remainingMs, body, LINES_MEDIA_TYPE)));
     const { token } = options;
     const fixed = typeof token === 'string' ? `Bearer ${token}` : null;
     this.authorization = typeof token === 'function' ? () => `Bearer ${token()}` : () => fixed;
@@ -61,7 +67,7 @@ export class ConcordatClient {
    * @throws ConcordatError if the request was certainly not taken
    */
   async run(request: TransactionRequest, options: CallOptions = {}): Promise<Result> {
-    const idempotencyKey = options.idempotencyKey ?? randomUUID();
+    const idempotencyKey = options.idempotencyKey ?? timeOrderedKey();
     return this.ask(request, idempotencyKey, Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS), 'first');
   }
 
@@ -70,9 +76,9 @@ export class ConcordatClient {
    * @throws ConcordatError if the request was not taken, or with `ANSWER_LOST` if that could not be learnt in time: submit it again with the same key
    */
   async submit(request: TransactionRequest, options: CallOptions = {}): Promise<Submitted> {
-    const idempotencyKey = options.idempotencyKey ?? randomUUID();
+    const idempotencyKey = options.idempotencyKey ?? timeOrderedKey();
     const deadlineMs = Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
-    const call = this.post(request, idempotencyKey);
+    const call = this.post(bodyText(request), idempotencyKey);
     for (let lost: ConcordatError | null = null; ;) {
       const result = await this.exchanger.exchange(() => call('respond-async'), deadlineMs, 0);
       if (result.kind === 'answer' && !isServerFault(result.answer)) return { id: transactionIn(result.answer).id, idempotencyKey };
@@ -106,11 +112,10 @@ export class ConcordatClient {
    * @throws ConcordatError if the batch as a whole was certainly not taken
    */
   async batch(requests: readonly TransactionRequest[], options: CallOptions = {}): Promise<readonly (Result | ConcordatError)[]> {
-    const prefix = options.idempotencyKey ?? randomUUID();
+    const prefix = options.idempotencyKey ?? timeOrderedKey();
     const items = requests.map((request, i) => ({ protocol: '2pc', ...request, idempotencyKey: `${prefix}:${i}` }));
     const body = JSON.stringify({ transactions: items });
-    const call = (remainingMs: number): HttpCall => ({ method: 'POST', path: '/v1/transactions:batch', headers: this.headers({ 'content-type': 'application/json', prefer: preferWait(remainingMs) }), body });
-    const result = await this.exchanger.exchange(call, Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS), GRACE_MS);
+    const result = await this.exchanger.exchange((remainingMs) => this.batchCall(remainingMs, body, 'application/json'), Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS), GRACE_MS);
     if (result.kind === 'refused') throw result.error;
     const unknown = (i: number, cause: ConcordatError, id: string | null = null): UnknownOutcome =>
       ({ outcome: 'unknown', id, idempotencyKey: `${prefix}:${i}`, request: requests[i]!, cause });
@@ -128,11 +133,11 @@ export class ConcordatClient {
   }
 
   private async ask(request: TransactionRequest, idempotencyKey: string, deadlineMs: number, time: 'first' | 'again', knownId: string | null = null): Promise<Result> {
-    const post = this.post(request, idempotencyKey);
+    const send = this.sender(request, idempotencyKey);
     let id = knownId;
     for (;;) {
       const askedAtMs = Date.now();
-      const result = await this.exchanger.exchange((remainingMs) => post(preferWait(remainingMs)), deadlineMs, GRACE_MS);
+      const result = await send(deadlineMs);
       if (result.kind !== 'answer' || isServerFault(result.answer)) {
         // Once a request may have been taken, "certainly not taken" of a later one proves nothing.
         if (result.kind === 'refused' && time === 'first') throw result.error;
@@ -142,7 +147,7 @@ export class ConcordatClient {
         continue;
       }
       const transaction = transactionIn(result.answer);
-      const outcome = certain(transaction, result.answer);
+      const outcome = certain(transaction, result.answer, request.waitFor);
       if (outcome !== null) return outcome;
       id = transaction.id;
       time = 'again';
@@ -173,10 +178,22 @@ export class ConcordatClient {
     return Date.now() >= deadlineMs;
   }
 
-  /** Serializes once; each attempt only adds its `Prefer`. */
-  private post(request: TransactionRequest, idempotencyKey: string): (prefer: string) => HttpCall {
-    const body = JSON.stringify(request.protocol === undefined ? { protocol: '2pc', ...request } : request);
+  /** Serializes once, for all attempts. */
+  private sender(request: TransactionRequest, idempotencyKey: string): (deadlineMs: number) => Promise<ExchangeResult> {
+    const body = bodyText(request);
+    const post = this.post(body, idempotencyKey);
+    const single = (remainingMs: number): HttpCall => post(preferWait(remainingMs));
+    if (this.gatherers.size === 0 || !isPlain(request, body)) return (deadlineMs) => this.exchanger.exchange(single, deadlineMs, GRACE_MS);
+    const item: Item = { single, text: `${body.slice(0, -1)},"idempotencyKey":${JSON.stringify(idempotencyKey)}}` };
+    return (deadlineMs) => this.exchanger.exchangeBy((endpoint, remainingMs) => this.gatherers.get(endpoint)!.attempt(item, remainingMs, GRACE_MS), deadlineMs);
+  }
+
+  private post(body: string, idempotencyKey: string): (prefer: string) => HttpCall {
     return (prefer) => ({ method: 'POST', path: '/v1/transactions', headers: this.headers({ 'content-type': 'application/json', 'idempotency-key': idempotencyKey, prefer }), body });
+  }
+
+  private batchCall(remainingMs: number, body: string, accept: string): HttpCall {
+    return { method: 'POST', path: '/v1/transactions:batch', headers: this.headers({ 'content-type': 'application/json', accept, prefer: preferWait(remainingMs) }), body };
   }
 
   private headers(headers: Record<string, string>): Record<string, string> {
@@ -184,6 +201,15 @@ export class ConcordatClient {
     if (authorization !== null) headers.authorization = authorization;
     return headers;
   }
+}
+
+function bodyText(request: TransactionRequest): string {
+  return JSON.stringify(request.protocol === undefined ? { protocol: '2pc', ...request } : request);
+}
+
+/** Whether a key can be written into the text. What the types do not allow is left for the coordinator to refuse, in a request of its own. */
+function isPlain(request: TransactionRequest, body: string): boolean {
+  return body.startsWith('{"') && !('idempotencyKey' in request);
 }
 
 function preferWait(remainingMs: number): string {
@@ -208,23 +234,27 @@ function pendingError(id: string): ConcordatError {
   return new ConcordatError({ status: 202, code: ClientErrorCode.STILL_PENDING, message: `transaction ${id} is not decided yet` });
 }
 
-/** The outcome, if it is decided. With `waitFor: finished` the coordinator answers 202 for a decided one that is not applied everywhere yet. */
-function certain(transaction: Transaction, answer?: HttpAnswer): CertainOutcome | null {
+/**
+ * The outcome, if it is decided. With `waitFor: finished` a decided one that is not applied everywhere yet is answered with 202, or as
+ * an item among others whose `finishedAt` is null.
+ */
+function certain(transaction: Transaction, answer?: HttpAnswer, waitFor?: TransactionRequest['waitFor']): CertainOutcome | null {
   if (transaction.status === 'pending' || answer?.status === 202) return null;
+  if (waitFor === 'finished' && transaction.finishedAt === null) return null;
   return { outcome: transaction.status, id: transaction.id, reason: transaction.reason ?? null, transaction };
 }
 
 /** @throws ConcordatError for a problem, and for a body that is not a transaction */
 function transactionIn(answer: HttpAnswer): Transaction {
   if (answer.status >= 300) throw errorOf(answer);
-  const body = parseObject(answer.text);
+  const body = bodyOf(answer);
   if (typeof body?.id !== 'string' || typeof body.status !== 'string') throw invalidAnswer(answer);
   return body as unknown as Transaction;
 }
 
 function itemsIn(answer: HttpAnswer, count: number): readonly Record<string, unknown>[] {
   if (answer.status >= 300) throw errorOf(answer);
-  const items = parseObject(answer.text)?.transactions;
+  const items = bodyOf(answer)?.transactions;
   if (!Array.isArray(items) || items.length !== count) throw invalidAnswer(answer);
   return items;
 }

@@ -39,7 +39,7 @@ export class ConcordatError extends Error {
 
 /** The error for an answer that is not a success: its problem document (RFC 9457) if it has one. */
 export function errorOf(answer: HttpAnswer): ConcordatError {
-  const problem = parseObject(answer.text);
+  const problem = bodyOf(answer);
   const text = (name: string): string | null => (typeof problem?.[name] === 'string' ? problem[name] : null);
   const message = [text('title'), text('detail')].filter((part) => part !== null && part !== '').join(': ');
   return new ConcordatError({
@@ -49,6 +49,11 @@ export function errorOf(answer: HttpAnswer): ConcordatError {
     errors: Array.isArray(problem?.errors) ? problem.errors.filter(isFieldError) : [],
     retryAfterMs: retryAfterMs(answer.headers['retry-after']),
   });
+}
+
+/** The JSON object that an answer holds; null if it holds none. */
+export function bodyOf(answer: HttpAnswer): Readonly<Record<string, unknown>> | null {
+  return answer.body ?? parseObject(answer.text);
 }
 
 /** The JSON object of a text; null if it is none. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientErrorCode, ConcordatError, errorOf } from './errors.js';
-import type { Endpoint, HttpAnswer, HttpCall } from './http.js';
+import type { Attempt, Endpoint, HttpAnswer, HttpCall } from './http.js';
 
 /**
  * answer   anything but 429 and 503
@@ -11,6 +11,9 @@ export type ExchangeResult =
   | { readonly kind: 'answer'; readonly answer: HttpAnswer }
   | { readonly kind: 'lost'; readonly error: ConcordatError }
   | { readonly kind: 'refused'; readonly error: ConcordatError };
+
+/** Makes one attempt at one coordinator. */
+export type Send = (endpoint: Endpoint, remainingMs: number) => Promise<Attempt>;
 
 const REST_MS = 1_000;
 const FIRST_PAUSE_MS = 50;
@@ -27,9 +30,14 @@ export class Exchanger {
    * @param deadlineMs milliseconds since the epoch
    * @param graceMs how much longer than the deadline an answer is awaited, for a server that waits until the deadline itself
    */
-  async exchange(call: (remainingMs: number) => HttpCall, deadlineMs: number, graceMs: number): Promise<ExchangeResult> {
+  exchange(call: (remainingMs: number) => HttpCall, deadlineMs: number, graceMs: number): Promise<ExchangeResult> {
+    return this.exchangeBy((endpoint, remainingMs) => endpoint.attempt(call(remainingMs), remainingMs + graceMs), deadlineMs);
+  }
+
+  /** The same, with each attempt made by `send`. */
+  async exchangeBy(send: Send, deadlineMs: number): Promise<ExchangeResult> {
     for (let round = 0; ; round++) {
-      const result = await this.oneRound(call, deadlineMs, graceMs);
+      const result = await this.oneRound(send, deadlineMs);
       if (result.kind !== 'refused') return result;
       const pauseMs = Math.max(result.error.retryAfterMs ?? 0, backoff(round));
       if (Date.now() + pauseMs >= deadlineMs) return result;
@@ -37,12 +45,12 @@ export class Exchanger {
     }
   }
 
-  private async oneRound(call: (remainingMs: number) => HttpCall, deadlineMs: number, graceMs: number): Promise<ExchangeResult> {
+  private async oneRound(send: Send, deadlineMs: number): Promise<ExchangeResult> {
     let refusal: ConcordatError | null = null;
     for (const endpoint of this.inTurn()) {
       const remainingMs = Math.max(0, deadlineMs - Date.now());
       if (refusal !== null && remainingMs === 0) break;
-      const attempt = await endpoint.attempt(call(remainingMs), remainingMs + graceMs);
+      const attempt = await send(endpoint, remainingMs);
       if (attempt.kind === 'lost') {
         return { kind: 'lost', error: new ConcordatError({ status: 0, code: ClientErrorCode.ANSWER_LOST, message: `the answer of ${endpoint.url} was lost: ${attempt.cause.message}`, cause: attempt.cause }) };
       }

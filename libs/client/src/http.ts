@@ -1,11 +1,17 @@
 import { type Dispatcher, Pool } from 'undici';
+import { LineReader } from './line-reader.js';
 
 export interface HttpAnswer {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
+  /** What `text` says, if it has been parsed already. */
+  readonly body?: Readonly<Record<string, unknown>>;
 }
+
+/** The media type of an answer in lines (newline-delimited JSON). */
+export const LINES_MEDIA_TYPE = 'application/x-ndjson';
 
 /** How one attempt ended: only `not-sent` allows the conclusion that nothing happened. */
 export type Attempt =
@@ -38,10 +44,13 @@ export class Endpoint {
     this.pool = new Pool(parsed.origin, { connections, connect: { timeout: connectTimeoutMs }, headersTimeout: 0, bodyTimeout: 0 });
   }
 
-  /** Never rejects. */
-  attempt(call: HttpCall, timeoutMs: number): Promise<Attempt> {
+  /**
+   * Never rejects.
+   * @param onLine given the lines of a 200 that comes in lines, each as soon as it is there; the answer's text is empty then
+   */
+  attempt(call: HttpCall, timeoutMs: number, onLine?: (line: string) => void): Promise<Attempt> {
     return new Promise((resolve) => {
-      const exchange = new Exchange(resolve, timeoutMs);
+      const exchange = new Exchange(resolve, timeoutMs, onLine);
       this.pool.dispatch({ method: call.method, path: this.prefix + call.path, headers: call.headers, body: call.body }, exchange);
     });
   }
@@ -57,9 +66,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   private status = 0;
   private headers: HttpAnswer['headers'] = {};
   private readonly chunks: Buffer[] = [];
+  private lines: LineReader | null = null;
   private readonly timer: NodeJS.Timeout;
 
-  constructor(private readonly resolve: (attempt: Attempt) => void, timeoutMs: number) {
+  constructor(private readonly resolve: (attempt: Attempt) => void, timeoutMs: number, private readonly onLine?: (line: string) => void) {
     this.timer = setTimeout(() => this.expire(timeoutMs), timeoutMs);
   }
 
@@ -72,10 +82,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: HttpAnswer['headers']): void {
     this.status = status;
     this.headers = headers;
+    if (this.onLine !== undefined && status === 200 && inLines(headers)) this.lines = new LineReader(this.onLine);
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.chunks.push(chunk);
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.lines === null) this.chunks.push(chunk);
+    else if (!this.lines.push(chunk)) controller.abort(new Error('a line of the answer is too long'));
   }
 
   onResponseEnd(): void {
@@ -97,4 +109,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     clearTimeout(this.timer);
     this.resolve(attempt);
   }
+}
+
+function inLines(headers: HttpAnswer['headers']): boolean {
+  const type = headers['content-type'];
+  return typeof type === 'string' && type.split(';', 1)[0]!.trim().toLowerCase() === LINES_MEDIA_TYPE;
 }

@@ -52,6 +52,17 @@ export const BATCH_ANSWER_SCHEMA = {
   properties: { transactions: { type: 'array', items: { oneOf: [TRANSACTION_SCHEMA, { $ref: '#/components/schemas/ProblemDto' }] } } },
 };
 
+export const BATCH_LINE_SCHEMA = {
+  type: 'object',
+  required: ['index'],
+  description: 'One line. Holds `transaction` or `problem`',
+  properties: {
+    index: { type: 'integer', description: 'Place in the request, from 0' },
+    transaction: TRANSACTION_SCHEMA,
+    problem: { allOf: [{ $ref: '#/components/schemas/ProblemDto' }], description: 'With `retryAfter` in seconds where the item can be sent again' },
+  },
+};
+
 export const TIMELINE_SCHEMA = list('events', {
   type: 'object',
   required: ['at', 'type', 'name', 'from', 'to'],

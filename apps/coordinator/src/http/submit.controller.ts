@@ -1,12 +1,14 @@
-import { Body, Controller, Headers, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UnavailableError } from '#libs/runtime';
-import { ApiProblems, isObject, ProblemException, Role, validationProblem } from '#libs/service';
+import { ApiProblems, isObject, type Logger, LOGGER, ProblemException, Role, validationProblem } from '#libs/service';
 import { OUTCOME_UNKNOWN, Submission, type Submitted } from '../submit/submission.js';
 import { transactionSchema } from '../submit/transaction-body.js';
-import { BATCH_ANSWER_SCHEMA, TRANSACTION_SCHEMA } from './api-schemas.js';
+import { BATCH_ANSWER_SCHEMA, BATCH_LINE_SCHEMA, TRANSACTION_SCHEMA } from './api-schemas.js';
 import { idempotencyKeyOf, KEY_SCHEMA } from './idempotency-key.js';
+import { LINES_MEDIA_TYPE, LineStream, wantsLines } from './line-stream.js';
+import { mapError } from './map-error.js';
 import { waitMsOf } from './prefer.js';
 import { transactionJson } from './transaction-json.js';
 import { unavailableProblem } from './unavailable.js';
@@ -14,12 +16,14 @@ import { unavailableProblem } from './unavailable.js';
 const MAX_BATCH = 1_000;
 const BODY_SCHEMA = transactionSchema(3_600_000);
 const PREFER = { name: 'Prefer', required: false, description: '`wait=<seconds>` (default 10, at most 60) or `respond-async`', schema: { type: 'string' } } as const;
+const BATCH_DESCRIPTION = `Answers in the order asked; a refused transaction is answered by a problem document in its place. Each may carry an \`idempotencyKey\`.
+With \`Accept: ${LINES_MEDIA_TYPE}\` the status 200 comes at once, and one line of JSON for each transaction as soon as it is decided, refused, or its wait is over, in whatever order that happens. An item whose line is missing when the stream ends may have been taken: send it again with its key.`;
 const REFUSALS = { 400: 'The request is malformed', 413: 'The body is too large', 422: 'Unknown participant, operation or protocol, a payload that breaks its schema, or a reused idempotency key', 429: 'Too many transactions in flight', 503: 'Cannot be taken now', 504: 'It has begun, and how it stands cannot be read now' };
 
 @ApiTags('transactions')
 @Controller('v1')
 export class SubmitController {
-  constructor(@Inject(Submission) private readonly submission: Submission) {}
+  constructor(@Inject(Submission) private readonly submission: Submission, @Inject(LOGGER) private readonly logger: Logger) {}
 
   @Post('transactions')
   @Role('submit')
@@ -41,20 +45,20 @@ export class SubmitController {
   @Post('transactions::batch')
   @Role('submit')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Runs up to 1,000 transactions, each by itself', description: 'Answers in the order asked; a refused transaction is answered by a problem document in its place. Each may carry an `idempotencyKey`.' })
+  @ApiOperation({ summary: 'Runs up to 1,000 transactions, each by itself', description: BATCH_DESCRIPTION })
   @ApiHeader(PREFER)
   @ApiBody({ schema: { type: 'object', required: ['transactions'], properties: { transactions: { type: 'array', minItems: 1, maxItems: MAX_BATCH, items: { ...BODY_SCHEMA, properties: { ...(BODY_SCHEMA['properties'] as object), idempotencyKey: KEY_SCHEMA } } } } } as never })
-  @ApiResponse({ status: 200, description: 'One answer for each', schema: BATCH_ANSWER_SCHEMA })
+  @ApiResponse({ status: 200, description: 'One answer for each', content: { 'application/json': { schema: BATCH_ANSWER_SCHEMA }, [LINES_MEDIA_TYPE]: { schema: BATCH_LINE_SCHEMA } } })
   @ApiProblems(REFUSALS)
-  async batch(@Body() body: unknown, @Req() request: FastifyRequest, @Headers('prefer') prefer: string | undefined): Promise<{ readonly transactions: readonly unknown[] }> {
+  async batch(@Body() body: unknown, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const items = itemsOf(body);
-    const waitMs = waitMsOf(prefer);
+    this.submission.mustAccept();
+    const waitMs = waitMsOf(request.headers.prefer);
     const bytes = bytesOf(request);
-    const answers = await Promise.allSettled(items.map((item) => this.submitItem(item, bytes, waitMs)));
-    const failed = answers.find((answer) => answer.status === 'rejected');
-    // If none was taken for a reason that passes, the whole batch can be sent again.
-    if (failed?.reason instanceof UnavailableError && answers.every((answer) => answer.status === 'rejected' && answer.reason instanceof UnavailableError)) throw failed.reason;
-    return { transactions: answers.map((answer) => (answer.status === 'fulfilled' ? transactionJson(answer.value.view) : problemOf(answer.reason))) };
+    const answers = items.map((item) => this.submitItem(item, bytes, waitMs));
+    if (!wantsLines(request.headers.accept)) return void reply.status(200).send({ transactions: await inOrder(answers) });
+    reply.hijack();
+    await this.lineByLine(answers, new LineStream(reply.raw));
   }
 
   private async submitItem(item: unknown, bytes: number, waitMs: number): Promise<Submitted> {
@@ -62,6 +66,30 @@ export class SubmitController {
     const { idempotencyKey, ...body } = item;
     return this.submission.submit(body, { bytes, idempotencyKey: idempotencyKeyOf(idempotencyKey, 'idempotencyKey'), waitMs });
   }
+
+  private async lineByLine(answers: readonly Promise<Submitted>[], lines: LineStream): Promise<void> {
+    await Promise.all(answers.map((answer, index) => answer.then(
+      ({ view }) => lines.write({ index, transaction: transactionJson(view) }),
+      (error: unknown) => lines.write({ index, problem: this.lineProblem(error) }),
+    )));
+    lines.end();
+  }
+
+  /** The status of the whole answer has been sent: whatever befalls an item must be told in its line. */
+  private lineProblem(error: unknown): unknown {
+    const known = error instanceof UnavailableError ? unavailableProblem(error) : error instanceof ProblemException ? error : mapError(error);
+    if (known === null) this.logger.error({ err: error }, 'unexpected error in an item of a batch');
+    const { problem, headers } = known ?? new ProblemException(500, 'INTERNAL', 'An unexpected error occurred; it has been logged.');
+    return headers['retry-after'] === undefined ? problem : { ...problem, retryAfter: Number(headers['retry-after']) };
+  }
+}
+
+async function inOrder(submitted: readonly Promise<Submitted>[]): Promise<readonly unknown[]> {
+  const answers = await Promise.allSettled(submitted);
+  const failed = answers.find((answer) => answer.status === 'rejected');
+  // If none was taken for a reason that passes, the whole batch can be sent again.
+  if (failed?.reason instanceof UnavailableError && answers.every((answer) => answer.status === 'rejected' && answer.reason instanceof UnavailableError)) throw failed.reason;
+  return answers.map((answer) => (answer.status === 'fulfilled' ? transactionJson(answer.value.view) : problemOf(answer.reason)));
 }
 
 function itemsOf(body: unknown): readonly unknown[] {

@@ -39,7 +39,7 @@ export class Submission {
    * @throws UnavailableError when the transaction cannot be taken now; nothing of it will ever commit
    */
   async submit(raw: unknown, options: SubmitOptions): Promise<Submitted> {
-    if (this.closed) throw new UnavailableError('SHUTTING_DOWN', 'This instance is stopping; ask another one, or again in a moment.', 1_000);
+    this.mustAccept();
     const body = this.reader.read(raw, options.bytes);
     await this.participants.admit(body.branches);
     const txid = await this.begin(body, options.idempotencyKey);
@@ -50,6 +50,11 @@ export class Submission {
 
   get accepting(): boolean {
     return !this.closed;
+  }
+
+  /** @throws UnavailableError once this instance is stopping */
+  mustAccept(): void {
+    if (this.closed) throw new UnavailableError('SHUTTING_DOWN', 'This instance is stopping; ask another one, or again in a moment.', 1_000);
   }
 
   /** From now on takes nothing. */
