@@ -13,32 +13,37 @@ describe('2,000 concurrent checkouts with 10% refusals', () => {
     const { orders, payments, inventory } = cluster.services;
     const coordinator = cluster.coordinators[0]!;
     const marks = milestones([100, 300, 500, 700]);
-    const traffic = runCheckouts(cluster, 2000, marks.reached);
-    const kills = (async () => {
-      for (const [i, victim] of [orders, payments, inventory, coordinator].entries()) {
-        await Promise.race([marks.at[i], traffic]);
-        await victim.kill9();
-        await victim.start();
-      }
-    })();
-    const [report] = await Promise.all([traffic, kills]);
+    let answered = 0;
+    const traffic = runCheckouts(cluster, 2000, (n) => { answered = n; marks.reached(n); });
+    const answeredAtKill: number[] = [];
+    for (const [i, victim] of [orders, payments, inventory, coordinator].entries()) {
+      await Promise.race([marks.at[i], traffic]);
+      answeredAtKill.push(answered);
+      await victim.kill9();
+      victim.spawn();
+    }
+    const report = await traffic;
 
+    // Otherwise nothing was under way that a kill could have broken.
+    expect(Math.max(...answeredAtKill)).toBeLessThan(1900);
     expect(report.answers.size).toBe(2000);
     expect(report.wronglyCommitted).toEqual([]);
     expect(report.committed).toBeGreaterThan(0);
     expect(report.aborted).toBeGreaterThanOrEqual(200);
     const audit = await cluster.audit(report.answers);
-    process.stdout.write(`crash: ${JSON.stringify({ committed: report.committed, reasons: report.reasons, lostAtFirst: report.lostAtFirst, total: audit.transactions.total })}\n`);
+    process.stdout.write(`crash: ${JSON.stringify({ answeredAtKill, committed: report.committed, reasons: report.reasons, lostAtFirst: report.lostAtFirst, total: audit.transactions.total })}\n`);
   }, 240_000);
 
   it('survive the loss of one of two coordinators for good: the other takes its shards over', async () => {
     cluster = await Cluster.start({ ...servers(), coordinators: 2 });
     const [lost, survivor] = cluster.coordinators as [typeof cluster.coordinators[0], typeof cluster.coordinators[0]];
     const marks = milestones([300]);
-    const traffic = runCheckouts(cluster, 2000, marks.reached);
+    let answered = 0;
+    const traffic = runCheckouts(cluster, 2000, (n) => { answered = n; marks.reached(n); });
     await marks.at[0];
     await lost!.kill9();
     const killedAt = Date.now();
+    expect(answered).toBeLessThan(1900);
     let takenOverMs = 0;
     while (takenOverMs === 0) {
       const { body } = await cluster.call('GET', '/v1/shards', { role: 'read', url: survivor!.url });

@@ -25,11 +25,13 @@ afterAll(async () => {
 
 it('Postgres, then Kafka, restarted under load: nothing is lost and everything ends', async () => {
   const marks = milestones([200, 800]);
-  const traffic = runCheckouts(cluster, 2000, marks.reached);
+  let answered = 0;
+  const traffic = runCheckouts(cluster, 2000, (n) => { answered = n; marks.reached(n); });
   await marks.at[0];
   await stack.postgres.stop();
   await stack.postgres.start();
   await marks.at[1];
+  expect(answered).toBeLessThan(1900);
   await stack.kafka!.kill9();
   await stack.kafka!.start();
   const report = await traffic;

@@ -22,7 +22,8 @@ export interface TrafficReport {
  * @param onAnswer called after each answer with the number of answers so far; what it throws ends the traffic
  */
 export async function runCheckouts(cluster: Cluster, count: number, onAnswer: (answered: number) => void = () => undefined): Promise<TrafficReport> {
-  const client = new ConcordatClient({ urls: cluster.coordinators.map((c) => c.url), token: cluster.tokens.submit });
+  // Half of them share requests, half have one each: a kill meets both kinds.
+  const clients = [true, false].map((gather) => new ConcordatClient({ urls: cluster.coordinators.map((c) => c.url), token: cluster.tokens.submit, gather }));
   const answers = new Map<Txid, 'committed' | 'aborted'>();
   const reasons: Record<string, number> = {};
   const wronglyCommitted: string[] = [];
@@ -32,6 +33,7 @@ export async function runCheckouts(cluster: Cluster, count: number, onAnswer: (a
     const refused = i % 10 === 0;
     const customerId = `c-${1 + (i % 5000)}`;
     const request = checkoutRequest(refused ? { customerId, ...(i % 20 === 0 ? { amountCents: 2_000_000 } : { sku: 's-none' }) } : { customerId, sku: `s-${1 + (i % 500)}` });
+    const client = clients[Math.floor(i / 3) % 2]!;
     let result = await runUntilTaken(client, request);
     if (result.outcome === 'unknown') lostAtFirst++;
     while (result.outcome === 'unknown') result = await client.wait(result, { waitMs: 30_000 });
@@ -43,7 +45,7 @@ export async function runCheckouts(cluster: Cluster, count: number, onAnswer: (a
   try {
     await Promise.all(Array.from({ length: count }, (_, i) => one(i)));
   } finally {
-    await client.close();
+    await Promise.all(clients.map((client) => client.close()));
   }
   const committed = [...answers.values()].filter((a) => a === 'committed').length;
   return { answers, wronglyCommitted, committed, aborted: answers.size - committed, reasons, lostAtFirst };
