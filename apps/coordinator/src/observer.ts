@@ -1,4 +1,5 @@
-import type { CoordinatorObserver } from '#libs/runtime';
+import { isTransientDatabaseError } from '#libs/postgres';
+import { type CoordinatorObserver, UnavailableError } from '#libs/runtime';
 import type { Logger } from '#libs/service';
 import type { EventHub } from './events/event-hub.js';
 import type { CoordinatorMetrics } from './metrics/coordinator-metrics.js';
@@ -25,7 +26,9 @@ export function observerOf(metrics: CoordinatorMetrics, hub: EventHub, logger: L
     },
     error: (error, context) => {
       metrics.error();
-      logger.error({ err: error, context }, 'the driver met a fault');
+      // What goes away by itself is tried again by itself.
+      const passes = isTransientDatabaseError(error) || error instanceof UnavailableError;
+      logger[passes ? 'warn' : 'error']({ err: error, context }, 'the driver met a fault');
     },
   };
 }

@@ -24,8 +24,9 @@ export class ParticipantDirectory {
 
   constructor(private readonly registry: Pick<ParticipantRegistry, 'list'>, private readonly schemas: PayloadSchemas, private readonly onError: (error: unknown) => void) {}
 
+  /** A database that is away does not hold the start up: until it is back nobody is known, and readiness says why. */
   async start(): Promise<void> {
-    await this.refresh();
+    await this.refresh().catch(this.onError);
     this.timer = setInterval(() => { this.refresh().catch(this.onError); }, REFRESH_MS);
     this.timer.unref();
   }

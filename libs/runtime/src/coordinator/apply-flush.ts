@@ -17,7 +17,10 @@ export function applyFlush(round: Round, result: CoordinatorFlushResult, next: R
     const fenced = new Set(result.fenced);
     const tickets = round.tickets.filter((ticket) => fenced.has(ticket.shard.id));
     round.tickets.splice(0, Infinity, ...round.tickets.filter((ticket) => !fenced.has(ticket.shard.id)));
-    context.shards.fenced(result.fenced, tickets);
+    const written = [...round.begins, ...round.decisions.map((d) => d.transaction), ...round.ends.map((e) => e.transaction)].filter((t) => fenced.has(t.shard.id));
+    context.shards.fenced([...new Set([...written, ...tickets].map((w) => w.shard))], tickets);
+    // Of a tenure that is over in any way: nothing of this flush was written for them.
+    for (const transaction of written) if (!transaction.gone) context.shards.forget(transaction);
   }
   markDurable(round);
   for (const transaction of round.begins) answerBegin(transaction, result, context);

@@ -159,7 +159,7 @@ export class Lane {
     const tickets = rounds.flatMap((round) => round.tickets);
     this.flushing = null;
     this.round = new Round();
-    shards.fenced(shards.ofLane(this).map((shard) => shard.id), tickets);
+    shards.fenced(shards.ofLane(this), tickets);
   }
 
   // ---------------------------------------------------------------- stepping

@@ -78,18 +78,18 @@ export class ShardTable {
   }
 
   /** These shards' epochs have been raised by another owner. @param undone what was delivered for them and is not durable */
-  fenced(ids: readonly number[], undone: readonly Ticket[]): void {
-    const fenced = ids.flatMap((id) => this.byId.get(id) ?? []).filter((shard) => shard.state === 'owned');
-    if (fenced.length === 0) return;
+  fenced(tenures: readonly Shard[], undone: readonly Ticket[]): void {
+    const fenced = tenures.filter((shard) => shard.state === 'owned' && this.byId.get(shard.id) === shard);
     for (const shard of fenced) {
-      shard.state = 'fenced';
       this.deps.counters.fenced++;
-      this.dropTransactions(shard);
-      for (const { ticket } of shard.early.splice(0)) shard.undone.add(ticket.batch);
+      this.setAside(shard);
     }
-    for (const ticket of undone) {
-      if (fenced.includes(ticket.shard)) ticket.shard.undone.add(ticket.batch);
+    for (const { shard, batch } of undone) {
+      const tenure = this.byId.get(shard.id);
+      if (tenure?.state === 'fenced') tenure.undone.add(batch);
+      else if (tenure !== undefined && tenure !== shard) tenure.lane.add({ kind: 'batch', batch, shard: tenure });
     }
+    if (fenced.length === 0) return;
     this.index();
     this.deps.observer.fenced(fenced.map((shard) => shard.id));
     this.retryLater();
@@ -133,8 +133,15 @@ export class ShardTable {
     const epochs = await this.deps.store.shardEpochs(kept.map((shard) => shard.id));
     for (const { shard: id, epoch } of epochs) {
       const shard = this.byId.get(id);
-      if (shard !== undefined && shard.epoch !== epoch) this.lose(shard);
+      if (shard !== undefined && shard.epoch !== epoch && shard.state === 'owned') this.setAside(shard);
     }
+    this.index();
+  }
+
+  private setAside(shard: Shard): void {
+    shard.state = 'fenced';
+    this.dropTransactions(shard);
+    for (const { ticket } of shard.early.splice(0)) shard.undone.add(ticket.batch);
   }
 
   private take(id: number, epoch: number): void {
