@@ -81,7 +81,11 @@ export class ConcordatClient {
     const call = this.post(bodyText(request), idempotencyKey);
     for (let lost: ConcordatError | null = null; ;) {
       const result = await this.exchanger.exchange(() => call('respond-async'), deadlineMs, 0);
-      if (result.kind === 'answer' && !isServerFault(result.answer)) return { id: transactionIn(result.answer).id, idempotencyKey };
+      if (result.kind === 'answer' && !isServerFault(result.answer)) {
+        // A refusal of the repetition (an expired token) says nothing of the first attempt.
+        if (lost !== null && result.answer.status >= 300) throw lost;
+        return { id: transactionIn(result.answer).id, idempotencyKey };
+      }
       if (result.kind === 'refused') throw lost ?? result.error;
       lost = lostError(result);
       if (Date.now() + POLL_PAUSE_MS >= deadlineMs) throw lost;
@@ -134,6 +138,7 @@ export class ConcordatClient {
 
   private async ask(request: TransactionRequest, idempotencyKey: string, deadlineMs: number, time: 'first' | 'again', knownId: string | null = null): Promise<Result> {
     const send = this.sender(request, idempotencyKey);
+    const mayThrow = time === 'again';
     let id = knownId;
     for (;;) {
       const askedAtMs = Date.now();
@@ -146,6 +151,8 @@ export class ConcordatClient {
         await sleep(POLL_PAUSE_MS);
         continue;
       }
+      // It was taken before: that a repetition is refused (an expired token) is not its outcome. `wait` alone may say so by an error.
+      if (time === 'again' && !mayThrow && result.answer.status >= 300) return { outcome: 'unknown', id, idempotencyKey, request, cause: errorOf(result.answer) };
       const transaction = transactionIn(result.answer);
       const outcome = certain(transaction, result.answer, request.waitFor);
       if (outcome !== null) return outcome;

@@ -3,6 +3,8 @@ import { type HandlerVote, type Json, ReasonCode } from '#libs/protocol';
 import { isReasonCode } from './vote.js';
 
 const MAX_DETAIL = 1_000;
+/** Well below what one message may take; a result is a reference or a number, not a document. */
+const MAX_RESULT_CHARS = 65_536;
 
 /** A refusal in the protocol's form; text that no database would take is cleaned, so that the vote can always be stored. */
 export function refusal(code: string, detail?: string): HandlerVote {
@@ -39,6 +41,7 @@ export function checkVotes(returned: unknown, wanted: number): readonly HandlerV
 function checkResult(result: unknown): Json {
   const text = JSON.stringify(result) as string | undefined;
   if (text === undefined) throw new Error('the result of the vote is no JSON');
+  if (text.length > MAX_RESULT_CHARS) throw new Error(`the result of the vote takes ${text.length} characters as JSON, the limit is ${MAX_RESULT_CHARS}`);
   const json = JSON.parse(text) as Json;
   const problem = jsonProblem(json);
   if (problem !== null) throw new Error(`the result of the vote ${problem}`);

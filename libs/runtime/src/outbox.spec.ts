@@ -14,6 +14,7 @@ describe('Outbox', () => {
   let errors: unknown[];
   let outbox: Outbox;
   let busy: boolean;
+  let tooLarge: Envelope | null;
 
   beforeEach(() => {
     clock = new FakeClock();
@@ -21,10 +22,12 @@ describe('Outbox', () => {
     fault = null;
     errors = [];
     busy = false;
+    tooLarge = null;
     const transport = {
       send: async (envelopes: readonly Envelope[]): Promise<void> => {
         await turns(1);
         if (fault !== null) throw fault;
+        if (tooLarge !== null && envelopes.includes(tooLarge)) throw Object.assign(new Error('too large'), { code: 'MESSAGE_TOO_LARGE' });
         sends.push(envelopes);
       },
     };
@@ -67,6 +70,18 @@ describe('Outbox', () => {
     await until(() => sends.length === 1);
     expect(sends).toEqual([[commit(0), prepare(1)]]);
     expect(clock.pending).toBe(0);
+  });
+
+  it('gives up a message that can never be sent, says so, and sends all others in order', async () => {
+    const done: number[] = [];
+    const huge = prepare(2);
+    tooLarge = huge;
+    outbox.push([prepare(0), prepare(1), huge, prepare(3)], [], () => done.push(0));
+    outbox.push([prepare(4)], [], () => done.push(1));
+    await until(() => done.length === 2);
+    expect(sends.flat()).toEqual([prepare(0), prepare(1), prepare(3), prepare(4)]);
+    expect(errors).toEqual([expect.objectContaining({ code: 'MESSAGE_TOO_LARGE' })]);
+    expect(outbox.unsent).toBe(0);
   });
 
   it('repeats a failed send until it is acknowledged, and calls back only then, in order', async () => {

@@ -124,6 +124,7 @@ export class Outbox {
         this.failingSince = null;
         return;
       } catch (error) {
+        if (isHopeless(error)) return this.withoutCulprit(envelopes, outcomes, error);
         this.failingSince ??= clock.now();
         onError(error);
       }
@@ -131,4 +132,21 @@ export class Outbox {
       if (this.closing.signal.aborted) return;
     }
   }
+
+  /** A message that no broker takes must not hold up the others for ever. Whoever waits for it has a timeout or asks again. */
+  private async withoutCulprit(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[], error: unknown): Promise<void> {
+    if (envelopes.length <= 1) {
+      this.options.onError(error);
+      if (outcomes.length > 0) await this.untilAcknowledged([], outcomes);
+      return;
+    }
+    const middle = Math.ceil(envelopes.length / 2);
+    await this.untilAcknowledged(envelopes.slice(0, middle), outcomes);
+    await this.untilAcknowledged(envelopes.slice(middle), []);
+  }
+}
+
+/** The transport says that repeating it cannot help, and that nothing of the call was sent. */
+function isHopeless(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 'MESSAGE_TOO_LARGE';
 }

@@ -51,7 +51,10 @@ export interface OutcomeEvent {
 
 /** At-least-once, ordered within (inbox, shard) while nothing fails. */
 export interface Transport {
-  /** Resolves when all are acknowledged by the broker; a rejection means that any subset may have left. One call per batch, not per message. */
+  /**
+   * Resolves when all are acknowledged by the broker; a rejection means that any subset may have left. One call per batch, not per
+   * message. A rejection with the code MESSAGE_TOO_LARGE means that nothing left, and that one of the messages never can.
+   */
   send(envelopes: readonly Envelope[], outcomes?: readonly OutcomeEvent[]): Promise<void>;
   subscribe(inbox: Inbox, subscriber: Subscriber): Promise<Subscription>;
   /** False while the broker is known to be out of reach. */
