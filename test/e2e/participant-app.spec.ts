@@ -148,7 +148,8 @@ describe('a participant service', () => {
     await prepare(txid, 5, 'c-2');
     await answer('VOTE', txid);
     await app.close();
-    expect(await connectionsOf('concordat-payments')).toBe(0);
+    // The server notices the end of a connection a moment after the client.
+    await eventually('no connection is left', async () => { expect(await connectionsOf('concordat-payments')).toBe(0); });
     const before = heard.length;
     app = await startPayments(env, { transport });
     await eventually('an inquiry from the new instance', async () => {

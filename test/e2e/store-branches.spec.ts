@@ -1,6 +1,7 @@
 import { jest } from '@jest/globals';
 import { TypeOrmBranchStore } from '#libs/postgres';
 import type { BranchRow, Txid } from '#libs/protocol';
+import type { BranchTransaction } from '#libs/runtime';
 import { DataSource, type EntityManager } from 'typeorm';
 import { freshDatabase, newTxid, waitingForLock } from '../support/store.js';
 
@@ -141,5 +142,58 @@ describe('the branch store', () => {
     expect(store.isTransient(error)).toBe(false);
     const killed = await store.transact((tx) => tx.handle.query('SELECT pg_terminate_backend(pg_backend_pid())')).catch((e: unknown) => e);
     expect(store.isTransient(killed)).toBe(true);
+  });
+
+  describe('a handler with transactions of its own', () => {
+    const fail = (tx: BranchTransaction<EntityManager>) => tx.handle.query('SELECT 1 / 0');
+
+    it('gets a savepoint that it may roll back', async () => {
+      const txid = newTxid(0);
+      await store.transact(async (tx) => {
+        await tx.load([{ txid, branch: 1 }]);
+        await expect(tx.handle.transaction((inner) => inner.query('SELECT 1 / 0'))).rejects.toThrow('division by zero');
+        await tx.save([row(txid)]);
+      });
+      expect(await stored(txid)).toEqual([row(txid)]);
+    });
+
+    it('cannot end the transaction of its branch, even after it has swallowed an error', async () => {
+      const [txid, neighbour] = [newTxid(0), newTxid(0)];
+      const before = Number(await balance());
+      const error = await store.transact(async (tx) => {
+        await tx.load([{ txid, branch: 1 }, { txid: neighbour, branch: 1 }]);
+        await tx.savepoint(() => spend(tx.handle));
+        await tx.savepoint(async () => {
+          await fail(tx).catch(() => undefined);
+          await tx.handle.transaction((inner) => inner.query('SELECT 1'));
+        }).catch(() => undefined);
+        await tx.save([row(txid), row(neighbour)]);
+      }).then(() => null, (e: unknown) => e);
+      // All of it or none of it: a row without its effect would be a vote for nothing.
+      expect(await stored(txid)).toEqual(error === null ? [row(txid)] : []);
+      expect(Number(await balance())).toBe(error === null ? before - 1 : before);
+    });
+
+    it('is refused when it ends the transaction by hand', async () => {
+      const txid = newTxid(0);
+      await expect(store.transact(async (tx) => {
+        await tx.load([{ txid, branch: 1 }]);
+        await tx.savepoint(() => tx.handle.query('ROLLBACK'));
+        await tx.save([row(txid)]);
+      })).rejects.toThrow('ended the transaction');
+      expect(await stored(txid)).toEqual([]);
+    });
+
+    it('leaves nothing behind on the connection when it runs on after a failure beside it', async () => {
+      const txid = newTxid(0);
+      const before = await balance();
+      await expect(store.transact(async (tx) => {
+        await tx.load([{ txid, branch: 1 }]);
+        await Promise.all([tx.handle.transaction(async (inner) => { await inner.query('SELECT pg_sleep(0.3)'); await spend(inner); }), Promise.reject(new Error('beside it'))]);
+      })).rejects.toThrow('beside it');
+      await source.query('SELECT pg_sleep(0.5)');
+      expect(await balance()).toBe(before);
+      expect(await source.query("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'")).toEqual([]);
+    });
   });
 });

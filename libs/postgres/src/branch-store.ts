@@ -39,7 +39,9 @@ export class TypeOrmBranchStore implements BranchStore<EntityManager> {
 /** What is used of a `pg` client. */
 interface Connection {
   query(statement: string | Statement): Promise<{ readonly command: string; readonly rows: readonly any[] }>;
-  readonly connection: { readonly stream: { cork(): void; uncork(): void } };
+  /** As of the last answer: `T` in a transaction, `E` in a failed one, `I` in none. */
+  getTransactionStatus(): 'T' | 'E' | 'I' | null;
+  readonly connection: { readonly stream: { cork(): void; uncork(): void; destroy(): void } };
 }
 
 /**
@@ -57,7 +59,13 @@ class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
   /** Statements that were sent without waiting for their answer, in order. COMMIT does not succeed unless all of them have. */
   private readonly unanswered: Promise<unknown>[] = [];
   private savepoints = 0;
+  /** Savepoints that handlers opened by beginning a transaction of their own. */
+  private readonly nested: string[] = [];
   private corked = false;
+  /** BEGIN has been answered, so the connection's transaction status is about this transaction. */
+  private answered = false;
+  /** A savepoint could not be rolled back: nothing that follows may count. */
+  private broken: Error | null = null;
 
   constructor(private readonly runner: QueryRunner, private readonly connection: Connection) {
     this.handle = runner.manager;
@@ -67,8 +75,7 @@ class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
     await this.runner.broadcaster.broadcast('BeforeTransactionStart');
     // READ COMMITTED: each statement sees what the ones it waited for have written.
     this.send('BEGIN ISOLATION LEVEL READ COMMITTED');
-    // What runner.startTransaction() sets, without its round trip: handlers that begin a transaction get a savepoint.
-    Object.assign(this.runner, { isTransactionActive: true, transactionDepth: 1 });
+    Object.assign(this.runner, { isTransactionActive: true, transactionDepth: 1, ...this.nestedTransactions() });
     await this.runner.broadcaster.broadcast('AfterTransactionStart');
     try {
       const result = await work(this);
@@ -76,10 +83,32 @@ class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
       return result;
     } catch (error) {
       const cause = await this.causeOf(error);
-      // What went wrong first is what counts; a connection that cannot even roll back is thrown away by the pool.
-      await this.runner.rollbackTransaction().catch(() => undefined);
+      // What went wrong first is what counts.
+      await this.rollback().catch(() => this.discard());
       throw cause;
     }
+  }
+
+  /**
+   * A handler that begins a transaction gets a savepoint, as with TypeORM. But TypeORM rolls the whole transaction back when that
+   * savepoint cannot be had, and everything after it would be on its own: here a handler can end nothing but what it began.
+   */
+  private nestedTransactions(): Partial<QueryRunner> {
+    return {
+      startTransaction: async () => {
+        const name = `handler_${this.savepoints++}`;
+        await this.connection.query(`SAVEPOINT ${name}`);
+        this.nested.push(name);
+      },
+      commitTransaction: async () => {
+        await this.connection.query(`RELEASE SAVEPOINT ${this.nested.at(-1)}`);
+        this.nested.pop();
+      },
+      rollbackTransaction: async () => {
+        const name = this.nested.pop();
+        if (name !== undefined) await this.connection.query(`ROLLBACK TO SAVEPOINT ${name}`);
+      },
+    };
   }
 
   async load(keys: readonly BranchKey[]): Promise<readonly BranchRow[]> {
@@ -88,6 +117,7 @@ class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
     const answer = this.connection.query(loadBranches(keys));
     this.send(AS_BEFORE);
     const loaded = ((await answer).rows as readonly StoredRow[]).map(branchRow);
+    this.answered = true;
     for (const row of loaded) this.known.set(keyOf(row), row);
     return loaded;
   }
@@ -107,15 +137,17 @@ class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
   }
 
   async savepoint<T>(work: () => Promise<T>, release?: 'unchecked'): Promise<T> {
+    this.requireOurs();
     const name = `concordat_${this.savepoints++}`;
     this.send(`SAVEPOINT ${name}`);
     try {
       const result = await work();
+      this.requireOurs();
       if (release === 'unchecked') this.send(`RELEASE SAVEPOINT ${name}`);
       else await this.connection.query(`RELEASE SAVEPOINT ${name}`);
       return result;
     } catch (error) {
-      await this.connection.query(`ROLLBACK TO SAVEPOINT ${name}`);
+      await this.connection.query(`ROLLBACK TO SAVEPOINT ${name}`).catch((fault: unknown) => { this.broken ??= fault as Error; });
       throw error;
     }
   }
@@ -125,11 +157,33 @@ class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
    * Postgres takes COMMIT for ROLLBACK without raising an error, and votes would leave for rows that do not exist.
    */
   private async commit(): Promise<void> {
+    this.requireOurs();
     await this.runner.broadcaster.broadcast('BeforeTransactionCommit');
     const { command } = await this.connection.query('COMMIT');
     Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
     if (command !== 'COMMIT') throw new Error('a handler caught an error of the database and went on: let it throw, or run the statement under a savepoint');
     await this.runner.broadcaster.broadcast('AfterTransactionCommit');
+  }
+
+  /** Outside of a transaction every statement would be on its own, and COMMIT would be answered as if all were well. */
+  private requireOurs(): void {
+    if (this.broken !== null) throw this.broken;
+    if (this.nested.length > 0) throw new Error('a handler has returned while a transaction that it began is still open: await it');
+    if (this.connection.getTransactionStatus() === 'I' && this.answered) throw new Error('a handler has ended the transaction of its branch: leave COMMIT and ROLLBACK to the participant');
+  }
+
+  private async rollback(): Promise<void> {
+    // Something of a handler's may still be running on this connection.
+    if (this.nested.length > 0) this.discard();
+    await this.runner.broadcaster.broadcast('BeforeTransactionRollback');
+    await this.connection.query('ROLLBACK');
+    Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
+    await this.runner.broadcaster.broadcast('AfterTransactionRollback');
+  }
+
+  /** The pool replaces a connection whose socket is gone. */
+  private discard(): void {
+    this.connection.connection.stream.destroy();
   }
 
   /** The first failure is the cause of the others. */
