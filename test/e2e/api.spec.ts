@@ -443,6 +443,8 @@ describe('operator actions', () => {
   });
 
   it('pause refuses new transactions for the participant with 503, resume takes them again, and both are audited', async () => {
+    const first = { key: `before the pause ${Math.random()}`, request: checkoutRequest(), id: '' };
+    first.id = (await post(first.request, { 'idempotency-key': first.key })).body.id;
     const pause = await cluster.call('POST', '/v1/participants/inventory/actions', { body: { action: 'pause', comment: 'stocktaking' }, role: 'operate' });
     expect(pause.status).toBe(200);
     await eventually('both instances refuse', async () => {
@@ -452,6 +454,8 @@ describe('operator actions', () => {
         expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
       }
     });
+    const repeated = await post(first.request, { 'idempotency-key': first.key });
+    expect([repeated.status, repeated.body.id]).toEqual([200, first.id]);
     await cluster.call('POST', '/v1/participants/inventory/actions', { body: { action: 'resume' }, role: 'operate' });
     await eventually('both instances take it again', async () => {
       for (const coordinator of cluster.coordinators) expect((await post(checkoutRequest(), {}, coordinator.url)).status).toBe(200);

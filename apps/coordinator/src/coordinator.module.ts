@@ -111,8 +111,9 @@ function serving({ config }: Resources): Provider[] {
     },
     {
       provide: Submission,
-      inject: [CoordinatorDriver, TransactionLookup, ParticipantDirectory],
-      useFactory: (driver: CoordinatorDriver, lookup: TransactionLookup, directory: ParticipantDirectory) => new Submission(driver, lookup, new TransactionBodyReader(limits.maxTimeoutMs), directory, limits.defaultTimeoutMs),
+      inject: [CoordinatorDriver, TransactionLookup, ParticipantDirectory, TransactionReader],
+      useFactory: (driver: CoordinatorDriver, lookup: TransactionLookup, directory: ParticipantDirectory, reader: TransactionReader) =>
+        new Submission(driver, lookup, new TransactionBodyReader(limits.maxTimeoutMs), directory, limits.defaultTimeoutMs, reader),
     },
     {
       provide: Operator,

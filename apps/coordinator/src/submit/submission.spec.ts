@@ -21,7 +21,7 @@ beforeEach(() => {
   begin = async () => ({ kind: 'begun', txid });
   found = async () => ({ txid, status: 'committed', finishedAtMs: null }) as TransactionView;
   const driver = { begin: (request: BeginRequest) => { begun.push(request); return begin(); } };
-  submission = new Submission(driver, { wait: () => found() } as unknown as TransactionLookup, new TransactionBodyReader(60_000), { admit: async () => undefined } as unknown as ParticipantDirectory, 7_000);
+  submission = new Submission(driver, { wait: () => found() } as unknown as TransactionLookup, new TransactionBodyReader(60_000), { admit: async () => undefined } as unknown as ParticipantDirectory, 7_000, { idempotency: async () => null });
 });
 
 describe('submission', () => {

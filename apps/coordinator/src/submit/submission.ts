@@ -1,3 +1,4 @@
+import type { TransactionReader } from '#libs/postgres';
 import type { Json, Txid } from '#libs/protocol';
 import { type CoordinatorDriver, type Idempotency, type TransactionView, UnavailableError } from '#libs/runtime';
 import { ProblemException } from '#libs/service';
@@ -32,6 +33,7 @@ export class Submission {
     private readonly reader: TransactionBodyReader,
     private readonly participants: ParticipantDirectory,
     private readonly defaultTimeoutMs: number,
+    private readonly keys: Pick<TransactionReader, 'idempotency'>,
   ) {}
 
   /**
@@ -41,8 +43,7 @@ export class Submission {
   async submit(raw: unknown, options: SubmitOptions): Promise<Submitted> {
     this.mustAccept();
     const body = this.reader.read(raw, options.bytes);
-    await this.participants.admit(body.branches);
-    const txid = await this.begin(body, options.idempotencyKey);
+    const txid = (await this.earlier(body, options.idempotencyKey)) ?? await this.begin(body, options.idempotencyKey);
     const until = body.waitFor ?? 'decided';
     const view = await this.outcome(txid, until, options.waitMs);
     return { view, reached: hasReached(view, until) };
@@ -69,6 +70,23 @@ export class Submission {
     throw new ProblemException(504, OUTCOME_UNKNOWN, `Transaction ${txid} has begun, but its state cannot be read now; ask for it later.`, [], undefined, { extensions: { id: txid }, cause: view });
   }
 
+  /**
+   * The first transaction of the key, when it could not be begun any more (its participant is paused, its operation gone): a
+   * repetition gets the first answer whatever has changed since. Asked only before a refusal; otherwise the begin itself finds out.
+   * @throws ProblemException when a participant, an operation or a payload is refused
+   */
+  private async earlier(body: TransactionBody, key: string | null): Promise<Txid | null> {
+    try {
+      await this.participants.admit(body.branches);
+      return null;
+    } catch (refusal) {
+      const first = key === null ? null : await this.keys.idempotency(key);
+      if (first === null) throw refusal;
+      if (first.requestHash !== fingerprint(body as unknown as Json)) throw keyReused(first.txid);
+      return first.txid;
+    }
+  }
+
   private async begin(body: TransactionBody, key: string | null): Promise<Txid> {
     const idempotency: Idempotency | null = key === null ? null : { key, requestHash: fingerprint(body as unknown as Json) };
     const result = await this.driver.begin({
@@ -80,8 +98,12 @@ export class Submission {
       idempotency,
     });
     if (result.kind === 'duplicate' && result.requestHash !== idempotency?.requestHash) {
-      throw new ProblemException(422, 'IDEMPOTENCY_KEY_REUSED', `The idempotency key belongs to transaction ${result.txid}, which was asked for with another body; use a new key for a new request.`);
+      throw keyReused(result.txid);
     }
     return result.txid;
   }
+}
+
+function keyReused(txid: Txid): ProblemException {
+  return new ProblemException(422, 'IDEMPOTENCY_KEY_REUSED', `The idempotency key belongs to transaction ${txid}, which was asked for with another body; use a new key for a new request.`);
 }

@@ -59,4 +59,9 @@ describe('the body of a transaction', () => {
   it.each(['3pc', 'paxos-commit', 'saga'])('with the protocol %s is refused whatever else it holds', (protocol) => {
     expect(refused({ protocol, steps: [] })).toMatchObject({ status: 422, code: 'PROTOCOL_NOT_AVAILABLE' });
   });
+
+  it('is refused, and not more than that, when it is nested so deep that a recursive reader would run out of stack', () => {
+    const deep = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`) as unknown;
+    expect(refused(body({ metadata: deep }), 200_000)).toMatchObject({ status: 400, errors: { metadata: expect.stringContaining('nested') } });
+  });
 });

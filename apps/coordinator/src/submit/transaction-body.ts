@@ -75,7 +75,9 @@ export class TransactionBodyReader {
     if (!isObject(body)) throw validationProblem([{ path: '', message: 'must be a JSON object' }], 'body');
     refuseUnbuilt(body['protocol']);
     if (!this.validate(body)) throw validationProblem(withoutEchoes(schemaErrors(this.validate.errors)));
-    const found = [...contentErrors(body), ...(bytes <= SURELY_SMALL_BYTES ? [] : sizeErrors(body))];
+    const found = contentErrors(body);
+    // Measured only when the nesting is known to be bearable: JSON.stringify recurses.
+    if (found.length === 0 && bytes > SURELY_SMALL_BYTES) found.push(...sizeErrors(body));
     if (found.length > 0) throw validationProblem(found);
     return body;
   }
