@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash, randomBytes } from 'node:crypto';
-import { type Consumer, Kafka, type KafkaMessage, logLevel, Partitioners } from 'kafkajs';
+import { ConfigResourceTypes, type Consumer, Kafka, type KafkaMessage, logLevel, Partitioners } from 'kafkajs';
 import { DeadLetterHeader, encodeRecords, type KafkaOptions, KafkaTransport } from '#libs/kafka';
 import { makeTxid, type Message, type ProtocolMessage, shardOf, type Txid } from '#libs/protocol';
 import type { InboundBatch, Inbox, Subscriber, Subscription } from '#libs/runtime';
@@ -266,6 +266,17 @@ describe('what cannot be processed', () => {
     expect((results[0] as PromiseRejectedResult).reason).toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
     await hold('both others have arrived', () => recorder.messages.length === 2);
     expect(recorder.txids).toEqual([small.txid, big.txid]);
+  }, 60_000);
+
+  it('because it is too large for this broker is refused in the same way', async () => {
+    const transport = await connect();
+    const topic = `${prefix}.coordinator.inbox`;
+    await withAdmin((admin) => admin.alterConfigs({ validateOnly: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name: 'max.message.bytes', value: '10000' }] }] }));
+    const large: Message = { kind: 'VOTE', txid: newTxid(0), branch: 0, vote: 'yes', result: 'x'.repeat(20_000) };
+    const refusal = await eventually('the topic has its limit', () => send(transport, [large]).then(() => { throw new Error('it was taken'); }, (error: unknown) => error));
+    expect(refusal).toMatchObject({ name: 'MessageTooLargeError', code: 'MESSAGE_TOO_LARGE', message: expect.stringContaining(topic) });
+    await send(transport, [ack(0)]);
+    expect(transport.healthy()).toBe(true);
   }, 60_000);
 });
 

@@ -1,5 +1,6 @@
 import { type Envelope, makeTxid } from '#libs/protocol';
 import { Outbox } from './outbox.js';
+import type { OutcomeEvent } from './ports.js';
 import { FakeClock, turns, until } from './testing/fake-clock.js';
 
 const txid = makeTxid(0, 0, new Uint8Array(8));
@@ -14,21 +15,24 @@ describe('Outbox', () => {
   let errors: unknown[];
   let outbox: Outbox;
   let busy: boolean;
-  let tooLarge: Envelope | null;
+  let sentOutcomes: OutcomeEvent[];
+  let tooLarge: Envelope | OutcomeEvent | null;
 
   beforeEach(() => {
     clock = new FakeClock();
     sends = [];
     fault = null;
     errors = [];
+    sentOutcomes = [];
     busy = false;
     tooLarge = null;
     const transport = {
-      send: async (envelopes: readonly Envelope[]): Promise<void> => {
+      send: async (envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[] = []): Promise<void> => {
         await turns(1);
         if (fault !== null) throw fault;
-        if (tooLarge !== null && envelopes.includes(tooLarge)) throw Object.assign(new Error('too large'), { code: 'MESSAGE_TOO_LARGE' });
+        if (tooLarge !== null && [...envelopes, ...outcomes].includes(tooLarge)) throw Object.assign(new Error('too large'), { code: 'MESSAGE_TOO_LARGE' });
         sends.push(envelopes);
+        sentOutcomes.push(...outcomes);
       },
     };
     outbox = new Outbox({ transport, clock, lazyMs: 5, maxBatch: 100, busy: () => busy, onError: (error) => errors.push(error) });
@@ -82,6 +86,17 @@ describe('Outbox', () => {
     expect(sends.flat()).toEqual([prepare(0), prepare(1), prepare(3), prepare(4)]);
     expect(errors).toEqual([expect.objectContaining({ code: 'MESSAGE_TOO_LARGE' })]);
     expect(outbox.unsent).toBe(0);
+  });
+
+  it('gives up an outcome that can never be sent, and no message or other outcome with it', async () => {
+    const outcome = (index: number): OutcomeEvent => ({ txid: makeTxid(0, index, new Uint8Array(8)), protocol: '2pc', status: 'committed', reason: null, decidedAtMs: 0 });
+    const outcomes = [outcome(0), outcome(1), outcome(2)];
+    tooLarge = outcomes[1]!;
+    let done = false;
+    outbox.push([prepare(0)], outcomes, () => { done = true; });
+    await until(() => done);
+    expect({ messages: sends.flat(), outcomes: sentOutcomes }).toEqual({ messages: [prepare(0)], outcomes: [outcomes[0], outcomes[2]] });
+    expect(errors).toHaveLength(1);
   });
 
   it('repeats a failed send until it is acknowledged, and calls back only then, in order', async () => {

@@ -133,20 +133,20 @@ export class Outbox {
     }
   }
 
-  /** A message that no broker takes must not hold up the others for ever. Whoever waits for it has a timeout or asks again. */
+  /** What no broker takes must not hold up the rest for ever. Whoever waits for it has a timeout or asks again. */
   private async withoutCulprit(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[], error: unknown): Promise<void> {
-    if (envelopes.length <= 1) {
-      this.options.onError(error);
-      if (outcomes.length > 0) await this.untilAcknowledged([], outcomes);
-      return;
+    if (envelopes.length + outcomes.length === 1) return this.options.onError(error);
+    if (envelopes.length > 0 && outcomes.length > 0) {
+      await this.untilAcknowledged(envelopes, []);
+      return this.untilAcknowledged([], outcomes);
     }
-    const middle = Math.ceil(envelopes.length / 2);
-    await this.untilAcknowledged(envelopes.slice(0, middle), outcomes);
-    await this.untilAcknowledged(envelopes.slice(middle), []);
+    const middle = Math.ceil((envelopes.length + outcomes.length) / 2);
+    await this.untilAcknowledged(envelopes.slice(0, middle), outcomes.slice(0, middle));
+    await this.untilAcknowledged(envelopes.slice(middle), outcomes.slice(middle));
   }
 }
 
-/** The transport says that repeating it cannot help, and that nothing of the call was sent. */
+/** The transport says that repeating the whole cannot help. */
 function isHopeless(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === 'MESSAGE_TOO_LARGE';
 }

@@ -10,11 +10,21 @@ export class DecodeError extends Error {
   }
 }
 
-/** One message alone is bigger than a broker takes. Sending it again cannot help: shorten its payload, result or reason. */
+/** A message is bigger than a broker takes. Sending it again cannot help: shorten its payload, result or reason. */
 export class MessageTooLargeError extends Error {
   readonly code = 'MESSAGE_TOO_LARGE';
-  constructor(readonly kind: string, readonly txid: string | null, readonly bytes: number, readonly limitBytes: number) {
-    super(`${kind} of ${txid ?? 'no transaction'} takes ${bytes} bytes as JSON, the limit is ${limitBytes}: shorten its payload, result or reason`);
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'MessageTooLargeError';
+  }
+
+  /** Found before sending: no broker takes this one. */
+  static of(kind: string, txid: string | null, bytes: number, limitBytes: number): MessageTooLargeError {
+    return new MessageTooLargeError(`${kind} of ${txid ?? 'no transaction'} takes ${bytes} bytes as JSON, the limit is ${limitBytes}: shorten its payload, result or reason`);
+  }
+
+  /** The broker's answer, which does not tell which message it means. @param bytes of the largest record that was sent */
+  static fromBroker(cause: unknown, topic: string, bytes: number): MessageTooLargeError {
+    return new MessageTooLargeError(`the broker does not take records of ${bytes} bytes for ${topic}: shorten payload, result or reason, or raise the topic's max.message.bytes`, { cause });
   }
 }

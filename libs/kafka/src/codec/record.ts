@@ -37,7 +37,7 @@ export function encodeRecords(sender: string, messages: readonly Message[]): rea
   for (const message of messages) {
     const part = JSON.stringify(message);
     const bytes = Buffer.byteLength(part) + 1;
-    if (overhead + bytes > MAX_RECORD_BYTES) throw new MessageTooLargeError(message.kind, message.kind === 'ANNOUNCE' ? null : message.txid, bytes - 1, MAX_RECORD_BYTES - overhead - 1);
+    if (overhead + bytes > MAX_RECORD_BYTES) throw MessageTooLargeError.of(message.kind, message.kind === 'ANNOUNCE' ? null : message.txid, bytes - 1, MAX_RECORD_BYTES - overhead - 1);
     if (parts.length > 0 && size + bytes > RECORD_TARGET_BYTES) close();
     parts.push(part);
     size += bytes;

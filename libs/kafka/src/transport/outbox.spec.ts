@@ -19,7 +19,7 @@ class Broker {
   readonly ship: Ship = async (envelopes) => {
     this.attempts.push(envelopes);
     await this.latch;
-    if (this.refuses !== null && envelopes.includes(this.refuses)) throw new MessageTooLargeError('ACK', null, 2, 1);
+    if (this.refuses !== null && envelopes.includes(this.refuses)) throw MessageTooLargeError.of('ACK', null, 2, 1);
     if (this.isDown) throw new Error('connection refused');
     this.log.push(...envelopes);
   };

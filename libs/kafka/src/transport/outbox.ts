@@ -1,9 +1,8 @@
 import type { Envelope } from '#libs/protocol';
 import { type OutcomeEvent, UnavailableError } from '#libs/runtime';
-import { backoffMs, pause } from '../backoff.js';
+import { pauseAfter } from '../backoff.js';
 import { MessageTooLargeError } from '../codec/errors.js';
 import type { TransportLogger } from '../logger.js';
-import { isTooLarge } from './record-producer.js';
 
 /** Messages and outcomes of one attempt are about this many at most. */
 const MAX_ITEMS = 5_000;
@@ -69,10 +68,10 @@ export class Outbox {
         await this.ship(parcels.flatMap((p) => p.envelopes), parcels.flatMap((p) => p.outcomes));
         return parcels.forEach((parcel) => parcel.resolve());
       } catch (error) {
-        if (isHopeless(error)) return await this.separate(parcels, error);
+        if (error instanceof MessageTooLargeError) return await this.separate(parcels, error);
         this.logger.debug({ attempt, parcels: parcels.length, err: error }, 'could not send; trying again');
       }
-      await pause(backoffMs(attempt, 50, 1_000), this.closing.signal);
+      await pauseAfter(attempt, this.closing.signal, { firstMs: 50, maxMs: 1_000 });
     }
     for (const parcel of parcels) parcel.reject(closedError());
   }
@@ -86,11 +85,6 @@ export class Outbox {
 
 export function closedError(): UnavailableError {
   return new UnavailableError('TRANSPORT_UNAVAILABLE', 'the transport is closed', RETRY_AFTER_MS);
-}
-
-/** No repetition can help. */
-function isHopeless(error: unknown): boolean {
-  return error instanceof MessageTooLargeError || isTooLarge(error);
 }
 
 function sizeOf({ envelopes, outcomes }: Parcel): number {

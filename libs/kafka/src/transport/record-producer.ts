@@ -1,5 +1,6 @@
 import { type Kafka, Partitioners, type Producer, type RecordMetadata, type TopicMessages } from 'kafkajs';
 import { NO_RETRY } from '../connection/client.js';
+import { MessageTooLargeError } from '../codec/errors.js';
 import { RECORD_TARGET_BYTES } from '../codec/record.js';
 import type { Health } from '../connection/health.js';
 
@@ -22,7 +23,10 @@ export class RecordProducer {
 
   constructor(private readonly kafka: Kafka, private readonly health: Health) {}
 
-  /** Resolves when all records are acknowledged; a rejection means that any subset may have been written. */
+  /**
+   * Resolves when all records are acknowledged; a rejection means that any subset may have been written.
+   * @throws MessageTooLargeError when a broker says that a record is too large for it
+   */
   async write(records: readonly OutgoingRecord[]): Promise<void> {
     for (const round of inRounds(records)) await this.writeRound(round);
   }
@@ -44,7 +48,7 @@ export class RecordProducer {
     } catch (error) {
       if (brokerErrorType(error) === null) this.discard(producer);
       if (!isAnswer(error)) this.health.failed(error);
-      throw error;
+      throw isTooLarge(error) ? tooLarge(topicMessages, error) : error;
     }
   }
 
@@ -81,8 +85,14 @@ function isAnswer(error: unknown): boolean {
 }
 
 /** The broker does not take records of this size. */
-export function isTooLarge(error: unknown): boolean {
+function isTooLarge(error: unknown): boolean {
   return ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'].includes(brokerErrorType(error) ?? '');
+}
+
+function tooLarge(asked: readonly TopicMessages[], cause: unknown): MessageTooLargeError {
+  const sizes = asked.flatMap(({ topic, messages }) => messages.map(({ value }) => ({ topic, bytes: value?.length ?? 0 })));
+  const { topic, bytes } = sizes.reduce((largest, each) => (each.bytes > largest.bytes ? each : largest));
+  return MessageTooLargeError.fromBroker(cause, topic, bytes);
 }
 
 /** The protocol error type, e.g. MESSAGE_TOO_LARGE, however deep kafkajs has wrapped it. */
