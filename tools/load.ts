@@ -12,7 +12,8 @@ import { isSetupError } from './stack/setup-error.ts';
 import { prepareDatabases } from './start/databases.ts';
 import { LogLines } from './start/log-lines.ts';
 import { participantsKnown, servicesReady } from './start/ready.ts';
-import { type Database, DATABASES, databaseVariable, portVariable, type Service, SERVICES, settingsFrom, urlOf, withFreePorts } from './start/settings.ts';
+import { serviceEnv } from './start/service-env.ts';
+import { type Database, DATABASES, portVariable, type Service, SERVICES, settingsFrom, urlOf, withFreePorts } from './start/settings.ts';
 import { Supervisor } from './start/supervisor.ts';
 
 const LOADTEST = fileURLToPath(new URL('../dist/apps/loadtest/src/', import.meta.url));
@@ -60,11 +61,7 @@ async function measure(args: readonly string[], dataDir: DataDir, cleanup: (() =
   await prepareDatabases(urls, say);
 
   const settings = await withFreePorts(settingsFrom({ CONCORDAT_DATA_DIR: dataDir.path, ...Object.fromEntries(SERVICES.map((name) => [portVariable(name), '0'])) }));
-  const env = {
-    PATH: process.env.PATH, NODE_ENV: 'production', LOG_LEVEL: 'warn', CONCORDAT_DATA_DIR: dataDir.path, KAFKA_BROKERS: kafka.brokers,
-    ...Object.fromEntries(SERVICES.flatMap((name) => [[portVariable(name), String(settings.ports[name])], [`${name.toUpperCase()}_URL`, urlOf(settings, name)]])),
-    ...Object.fromEntries(DATABASES.map((name) => [databaseVariable(name), urls[name]])),
-  };
+  const env = serviceEnv(settings, { databaseUrls: urls, brokers: kafka.brokers }, { PATH: process.env.PATH, LOG_LEVEL: 'warn' });
   const supervisor = new Supervisor({ records: dataDir.records, lines: new LogLines(), env, onFatal: (error) => { say(error.message); end(); } });
   cleanup.push(() => supervisor.stop());
   for (const name of SERVICES) supervisor.start(name);

@@ -8,7 +8,8 @@ import { type Coordinator, demonstrate } from './start/demonstration.ts';
 import { LogLines } from './start/log-lines.ts';
 import { participantsKnown, servicesReady } from './start/ready.ts';
 import { type Servers, startServers } from './start/servers.ts';
-import { DATABASES, databaseVariable, portVariable, SERVICES, type Settings, settingsFrom, urlOf, withFreePorts } from './start/settings.ts';
+import { serviceEnv } from './start/service-env.ts';
+import { SERVICES, type Settings, settingsFrom, urlOf, withFreePorts } from './start/settings.ts';
 import { Supervisor } from './start/supervisor.ts';
 import { renderTable } from './start/table.ts';
 
@@ -47,7 +48,7 @@ async function runAll(given: Settings, dataDir: DataDir, cleanup: (() => Promise
   const servers = await startServers(settings, dataDir, say);
   cleanup.push(() => servers.stop());
   await prepareDatabases(servers.databaseUrls, say);
-  const supervisor = new Supervisor({ records: dataDir.records, lines, env: serviceEnv(settings, servers), onFatal: fail });
+  const supervisor = new Supervisor({ records: dataDir.records, lines, env: serviceEnv(settings, servers, process.env), onFatal: fail });
   cleanup.push(() => supervisor.stop());
   for (const name of servers.brokers === null ? ['standalone'] : SERVICES) supervisor.start(name);
   await servicesReady(settings);
@@ -55,21 +56,6 @@ async function runAll(given: Settings, dataDir: DataDir, cleanup: (() => Promise
   await showCheckouts(settings);
   process.stdout.write(`\n${addresses(settings, servers)}\n\n`);
   await new Promise(() => undefined);
-}
-
-function serviceEnv(settings: Settings, servers: Servers): NodeJS.ProcessEnv {
-  const { brokers } = servers;
-  return {
-    NODE_ENV: 'production',
-    ...Object.fromEntries(['orders', 'payments', 'inventory', 'coordinator'].map((name) => [`${name.toUpperCase()}_URL`, urlOf(settings, name as (typeof SERVICES)[number])])),
-    ...process.env,
-    CONCORDAT_DATA_DIR: settings.dataDir,
-    HOST: settings.host,
-    TRANSPORT: brokers === null ? 'memory' : 'kafka',
-    ...(brokers === null ? {} : { KAFKA_BROKERS: brokers }),
-    ...Object.fromEntries(SERVICES.map((name) => [portVariable(name), String(settings.ports[name])])),
-    ...Object.fromEntries(DATABASES.map((name) => [databaseVariable(name), servers.databaseUrls[name]])),
-  };
 }
 
 async function showCheckouts(settings: Settings): Promise<void> {

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { checkInvariants, createPool, type InvariantReport, migrate, seedShop } from '#libs/postgres';
 import type { Txid } from '#libs/protocol';
+import { choosePort } from '../../tools/stack/ports.js';
 import { eventually } from './eventually.js';
 
 export type ServiceName = 'coordinator' | 'orders' | 'payments' | 'inventory' | 'storefront';
@@ -201,10 +201,7 @@ function writeTokens(file: string): Record<'submit' | 'read' | 'operate', string
 
 /** Ports that were free a moment ago, all different. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise<net.Server>((resolve, reject) => {
-    const server = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(server));
-  })));
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await choosePort(undefined, ports));
   return ports;
 }

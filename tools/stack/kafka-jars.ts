@@ -18,10 +18,6 @@ export function kafkaJarsDir(): string {
   return fileURLToPath(new URL(`../../.concordat/cache/kafka-${version}`, import.meta.url));
 }
 
-export function haveKafkaJars(): boolean {
-  return fs.existsSync(kafkaJarsDir());
-}
-
 /**
  * The folder with the broker's jars; Maven fetches them (43 MB) when they are not there yet.
  * @throws SetupError MAVEN_MISSING, KAFKA_DOWNLOAD_FAILED

@@ -1,4 +1,4 @@
-import { kafkaOptionsFromEnv, type KafkaOptions } from '#libs/kafka';
+import { KAFKA_DEFAULTS, kafkaOptionsFromEnv, type KafkaOptions } from '#libs/kafka';
 import { type AuthOptions, authOptionsFromEnv, ConfigError, envDatabaseUrl, envEnum, envInt, envPort, envText, instanceId, type Logger } from '#libs/service';
 
 /** Everything the coordinator takes from its environment. Durations in milliseconds. */
@@ -59,7 +59,7 @@ function kafkaFromEnv(env: NodeJS.ProcessEnv, instance: string, logger: Logger):
   const { brokers, ...options } = kafkaOptionsFromEnv(env);
   if (brokers === undefined) throw ConfigError.of('KAFKA_BROKERS', undefined, 'host:port of at least one broker, separated by commas');
   return {
-    topicPrefix: 'concordat', coordinatorShards: 8, participantPartitions: 8, ...options,
+    ...KAFKA_DEFAULTS, ...options,
     brokers, clientId: `coordinator-${instance}`, sender: `coordinator/${instance}`, participants: [], logger,
   };
 }

@@ -1,11 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { type Backoff, backoffMs, pause, SystemClock } from '#libs/runtime';
 
-/** Milliseconds to wait before attempt number `attempt` (1 is the first repetition): doubling from `firstMs` up to `maxMs`. */
-export function backoffMs(attempt: number, firstMs = 50, maxMs = 2_000): number {
-  return Math.min(maxMs, firstMs * 2 ** Math.min(attempt - 1, 20));
-}
+const CLOCK = new SystemClock();
 
-/** Sleeps, but no longer than until the signal is raised. Never rejects. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => {});
+/** Waits after the failure number `failures` (the first is 1), but no longer than until the signal is raised. Never rejects. */
+export function pauseAfter(failures: number, signal: AbortSignal, backoff: Backoff = { firstMs: 50, maxMs: 2_000 }): Promise<void> {
+  return pause(CLOCK, backoffMs(failures - 1, backoff), signal);
 }

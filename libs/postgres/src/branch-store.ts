@@ -2,6 +2,7 @@ import type { BranchRow, BranchState, Json, Peers, Reason, Txid } from '#libs/pr
 import type { BranchKey, BranchStore, BranchTransaction } from '#libs/runtime';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { BranchRaceError, isTransientDatabaseError } from './errors.js';
+import { BEGIN, INDEXES_ONLY } from './pipeline.js';
 import { insertBranches, loadBranches, type Statement, updateBranches } from './sql/branches.js';
 
 /**
@@ -44,11 +45,7 @@ interface Connection {
   readonly connection: { readonly stream: { cork(): void; uncork(): void; destroy(): void } };
 }
 
-/**
- * Named statements keep the plan of their first executions, when the table may still be empty: without index-only joins a plan made
- * then would scan the whole table ever after. For our own statements only; a handler's are planned each time, with the server's settings.
- */
-const INDEXES_ONLY = 'SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off';
+/** Ends INDEXES_ONLY, which is for our own named statements: a handler's are planned each time, with the server's settings. */
 const AS_BEFORE = 'SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT';
 const IN_FAILED_TRANSACTION = '25P02';
 
@@ -73,8 +70,7 @@ class TypeOrmBranchTransaction implements BranchTransaction<EntityManager> {
 
   async run<T>(work: (tx: this) => Promise<T>): Promise<T> {
     await this.runner.broadcaster.broadcast('BeforeTransactionStart');
-    // READ COMMITTED: each statement sees what the ones it waited for have written.
-    this.send('BEGIN ISOLATION LEVEL READ COMMITTED');
+    this.send(BEGIN);
     Object.assign(this.runner, { isTransactionActive: true, transactionDepth: 1, ...this.nestedTransactions() });
     await this.runner.broadcaster.broadcast('AfterTransactionStart');
     try {

@@ -15,11 +15,14 @@ type Results<Operations extends readonly (Operation<unknown> | null)[]> = {
   [K in keyof Operations]: Operations[K] extends Operation<infer R> ? R : Operations[K] extends Operation<infer R> | null ? R | null : never;
 };
 
+/** READ COMMITTED: each statement sees what the ones it waited for have written. */
+export const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED';
+
 /**
- * READ COMMITTED: each statement sees what the ones it waited for have written. Named statements keep the plan of their first
- * executions, when tables may still be empty: without index-only joins a plan made then would scan whole tables ever after.
+ * Until the end of the transaction. Named statements keep the plan of their first executions, when tables may still be empty: a plan
+ * made then would scan whole tables ever after.
  */
-const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off';
+export const INDEXES_ONLY = 'SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off';
 
 /**
  * Runs the operations in order in ONE database transaction and ONE round trip: all leave together with BEGIN and COMMIT, so no
@@ -34,7 +37,7 @@ export async function runTogether<const Operations extends readonly (Operation<u
     // One write to the socket for all of them.
     const { stream } = (client as unknown as { readonly connection: { readonly stream: { cork(): void; uncork(): void } } }).connection;
     stream.cork();
-    const begun = client.query(BEGIN);
+    const begun = client.query(`${BEGIN}; ${INDEXES_ONLY}`);
     const answers = sent.map(({ name, text, values }) => client.query({ name, text, values: [...values] }));
     const ended = client.query('COMMIT');
     stream.uncork();

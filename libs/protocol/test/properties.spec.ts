@@ -1,6 +1,7 @@
 import { test } from '@jest/globals';
 import fc from 'fast-check';
-import { runParameters, survivesFaults, votesDecide } from './properties.js';
+import { runParameters } from '../../../test/support/property-runs.js';
+import { survivesFaults, votesDecide } from './properties.js';
 
 test('with loss, repetition, reordering, crashes and rival owners, AC1-AC3 hold throughout and everything ends after healing (AC5)', () => {
   fc.assert(survivesFaults(), runParameters(15_000));

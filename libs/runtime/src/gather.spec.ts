@@ -57,21 +57,6 @@ describe('Gather', () => {
     expect(calls).toHaveLength(2);
   });
 
-  it('gives waiting items back, never those in work', async () => {
-    const { calls, work } = controlled();
-    const gather = new Gather({ clock, maxBatch: 3, work });
-    gather.add(1);
-    await until(() => calls.length === 1);
-    gather.add(2);
-    gather.add(3);
-    expect(gather.withdraw((item) => item !== 3)).toEqual([2]);
-    calls[0]!.end();
-    await until(() => calls.length === 2);
-    expect(calls[1]!.batch).toEqual([3]);
-    calls[1]!.end();
-    await gather.close();
-  });
-
   it('ends a retry when it is closed', async () => {
     const { calls, work } = controlled();
     const gather = new Gather({ clock, maxBatch: 3, work });

@@ -40,13 +40,6 @@ export class Gather<Item> {
     this.running ??= this.run();
   }
 
-  /** Takes out the waiting items for which `test` holds; those being worked on stay. */
-  withdraw(test: (item: Item) => boolean): readonly Item[] {
-    const taken = this.queue.filter(test);
-    if (taken.length > 0) this.queue = this.queue.filter((item) => !test(item));
-    return taken;
-  }
-
   /** Resolves when nothing waits and nothing is being worked on. */
   async idle(): Promise<void> {
     while (this.running !== null) await this.running;

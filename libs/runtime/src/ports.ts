@@ -53,7 +53,7 @@ export interface OutcomeEvent {
 export interface Transport {
   /**
    * Resolves when all are acknowledged by the broker; a rejection means that any subset may have left. One call per batch, not per
-   * message. A rejection with the code MESSAGE_TOO_LARGE means that nothing left, and that one of the messages never can.
+   * message. A rejection with the code MESSAGE_TOO_LARGE means that one of the messages or outcomes can never leave.
    */
   send(envelopes: readonly Envelope[], outcomes?: readonly OutcomeEvent[]): Promise<void>;
   subscribe(inbox: Inbox, subscriber: Subscriber): Promise<Subscription>;

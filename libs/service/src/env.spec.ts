@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ConfigError } from './config-error.js';
-import { envDatabaseUrl, envEnum, envFlag, envInt, envList, envPort, envText, envUrl } from './env.js';
+import { envDatabaseUrl, envEnum, envInt, envPort, envText, envUrl } from './env.js';
 
 const message = (read: () => unknown): string => {
   try {
@@ -15,7 +15,7 @@ const message = (read: () => unknown): string => {
 describe('environment variables', () => {
   it('that are not set or empty take the default', () => {
     for (const env of [{}, { X: '' }, { X: '  ' }]) {
-      expect([envInt(env, 'X', { default: 5, min: 1, max: 9 }), envPort(env, 'X', 80), envText(env, 'X', { default: 'a' }), envEnum(env, 'X', ['a', 'b'], 'b'), envFlag(env, 'X', true), envList(env, 'X', { default: ['q'] })]).toEqual([5, 80, 'a', 'b', true, ['q']]);
+      expect([envInt(env, 'X', { default: 5, min: 1, max: 9 }), envPort(env, 'X', 80), envText(env, 'X', { default: 'a' }), envEnum(env, 'X', ['a', 'b'], 'b')]).toEqual([5, 80, 'a', 'b']);
     }
   });
 
@@ -25,7 +25,6 @@ describe('environment variables', () => {
     [() => envInt({ X: '1e0' }, 'X', { min: 1, max: 9 }), 'X got "1e0"; it takes a whole number from 1 to 9'],
     [() => envPort({ X: '65536' }, 'X', 1), 'X got "65536"; it takes a whole number from 0 to 65535'],
     [() => envEnum({ X: 'c' }, 'X', ['a', 'b']), 'X got "c"; it takes "a" or "b"'],
-    [() => envFlag({ X: 'yes' }, 'X', false), 'X got "yes"; it takes "true" or "false"'],
     [() => envUrl({ X: 'localhost:3000' }, 'X', { schemes: ['http', 'https'] }), 'X got "localhost:3000"; it takes a URL with http:// or https://'],
     [() => envText({}, 'X'), 'X is not set; it takes text'],
     [() => envText({ X: 'a\nb' }, 'X', { pattern: /^\w+$/, takes: 'a word' }), 'X got "a\\nb"; it takes a word'],

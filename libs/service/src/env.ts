@@ -49,18 +49,6 @@ export function envEnum<const T extends string>(env: Env, name: string, values: 
   return found;
 }
 
-export function envFlag(env: Env, name: string, fallback: boolean): boolean {
-  return envEnum(env, name, ['true', 'false'], fallback ? 'true' : 'false') === 'true';
-}
-
-/** Values separated by commas, trimmed, empty ones left out. */
-export function envList(env: Env, name: string, options: Default<readonly string[]> = {}): readonly string[] {
-  const value = raw(env, name);
-  const items = value?.split(',').map((item) => item.trim()).filter((item) => item !== '');
-  if (items === undefined || items.length === 0) return missing(name, options.default, 'values separated by commas');
-  return items;
-}
-
 /**
  * A URL with one of the given schemes.
  * @param options.secret the URL may hold a password: it is not shown in errors

@@ -2,7 +2,7 @@ import { Catch, HttpException, NotFoundException, type ArgumentsHost, type Excep
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { UnavailableError } from '#libs/runtime';
-import { PROBLEM_MEDIA_TYPE, ProblemException } from './problem.js';
+import { PROBLEM_MEDIA_TYPE, ProblemException, unavailableProblem } from './problem.js';
 import type { RouteTable } from './route-table.js';
 
 /** Turns an application's own errors into problems; null leaves the error to the filter. */
@@ -26,7 +26,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof ProblemException) return error;
     const mapped = this.mapError(error);
     if (mapped !== null) return mapped;
-    if (error instanceof UnavailableError) return new ProblemException(error.code === 'OVERLOADED' ? 429 : 503, error.code, error.message, [], error.retryAfterMs);
+    if (error instanceof UnavailableError) return unavailableProblem(error);
     if (error instanceof NotFoundException) return this.noRoute(request);
     if (error instanceof HttpException && error.getStatus() < 500) return new ProblemException(error.getStatus(), codeOf(error.getStatus()), error.message);
     this.logger.error({ err: error, method: request.method, route: request.routeOptions?.url }, 'unexpected error');

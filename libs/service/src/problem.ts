@@ -1,5 +1,6 @@
 import { HttpException } from '@nestjs/common';
 import { STATUS_CODES } from 'node:http';
+import type { UnavailableError } from '#libs/runtime';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
@@ -57,4 +58,9 @@ export function problemOf(status: number, code: string, detail: string, errors: 
     ...(errors.length > 0 ? { errors } : {}),
     ...extensions,
   };
+}
+
+/** 429 when the caller should slow down, 503 when something is out of reach. */
+export function unavailableProblem(error: UnavailableError): ProblemException {
+  return new ProblemException(error.code === 'OVERLOADED' ? 429 : 503, error.code, error.message, [], error.retryAfterMs);
 }

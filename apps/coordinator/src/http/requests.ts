@@ -27,7 +27,22 @@ export class WaitQuery {
   waitFor?: 'decided' | 'finished';
 }
 
-export class ListQuery {
+export class PageQuery {
+  @ApiProperty({ type: String, required: false, description: 'nextCursor of the page before' })
+  @IsOptional()
+  @Matches(CURSOR, CURSOR_MESSAGE)
+  cursor?: string;
+
+  @ApiProperty({ type: Number, required: false, default: 50, minimum: 1, maximum: 500 })
+  @IsOptional()
+  @Type(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(500)
+  limit?: number;
+}
+
+export class ListQuery extends PageQuery {
   @ApiProperty({ enum: ['pending', 'committed', 'aborted'], required: false })
   @IsOptional()
   @IsIn(['pending', 'committed', 'aborted'])
@@ -57,35 +72,9 @@ export class ListQuery {
   @IsOptional()
   @Matches(ISO_TIME, TIME_MESSAGE)
   until?: string;
-
-  @ApiProperty({ type: String, required: false, description: 'nextCursor of the page before' })
-  @IsOptional()
-  @Matches(CURSOR, CURSOR_MESSAGE)
-  cursor?: string;
-
-  @ApiProperty({ type: Number, required: false, default: 50, minimum: 1, maximum: 500 })
-  @IsOptional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(500)
-  limit?: number;
 }
 
-export class AuditQuery {
-  @ApiProperty({ type: String, required: false, description: 'nextCursor of the page before' })
-  @IsOptional()
-  @Matches(CURSOR, CURSOR_MESSAGE)
-  cursor?: string;
-
-  @ApiProperty({ type: Number, required: false, default: 50, minimum: 1, maximum: 500 })
-  @IsOptional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(500)
-  limit?: number;
-}
+export class AuditQuery extends PageQuery {}
 
 export class TransactionActionBody {
   @ApiProperty({ enum: ['retry-now', 'cancel', 'resolve', 'skip-step'] })

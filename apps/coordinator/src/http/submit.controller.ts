@@ -2,7 +2,7 @@ import { Body, Controller, HttpCode, Inject, Post, Req, Res } from '@nestjs/comm
 import { ApiBody, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UnavailableError } from '#libs/runtime';
-import { ApiProblems, isObject, type Logger, LOGGER, ProblemException, Role, validationProblem } from '#libs/service';
+import { ApiProblems, isObject, type Logger, LOGGER, ProblemException, Role, unavailableProblem, validationProblem } from '#libs/service';
 import { OUTCOME_UNKNOWN, Submission, type Submitted } from '../submit/submission.js';
 import { transactionSchema } from '../submit/transaction-body.js';
 import { BATCH_ANSWER_SCHEMA, BATCH_LINE_SCHEMA, TRANSACTION_SCHEMA } from './api-schemas.js';
@@ -11,7 +11,6 @@ import { LINES_MEDIA_TYPE, LineStream, wantsLines } from './line-stream.js';
 import { mapError } from './map-error.js';
 import { waitMsOf } from './prefer.js';
 import { transactionJson } from './transaction-json.js';
-import { unavailableProblem } from './unavailable.js';
 
 const MAX_BATCH = 1_000;
 const BODY_SCHEMA = transactionSchema(3_600_000);

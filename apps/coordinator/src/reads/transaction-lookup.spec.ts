@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { makeTxid } from '#libs/protocol';
+import { makeTxid, type Txid } from '#libs/protocol';
 import type { TimelineEvent, TransactionView } from '#libs/runtime';
 import { RemoteOutcomes } from './remote-outcomes.js';
 import { TransactionLookup } from './transaction-lookup.js';
@@ -9,11 +9,11 @@ const view = (over: Partial<TransactionView> = {}): TransactionView =>
   ({ txid, protocol: '2pc', status: 'pending', reason: null, branches: [], createdAtMs: 0, deadlineMs: 0, decidedAtMs: null, finishedAtMs: null, metadata: null, ...over });
 const event = (atMs: number, name: string): TimelineEvent => ({ atMs, type: name === 'BEGIN' ? 'record' : 'send', name, from: 'a', to: 'b' });
 
-interface World { memory: TransactionView | null; settled?: () => Promise<TransactionView | null>; own?: TimelineEvent[]; database?: TransactionView; stored?: TimelineEvent[] }
+interface World { memory: TransactionView | null; settled?: () => Promise<TransactionView | null>; own?: TimelineEvent[]; database?: TransactionView; polled?: () => Promise<never>; stored?: TimelineEvent[] }
 function lookupIn(world: World): TransactionLookup {
   const memory = { view: () => world.memory, settled: world.settled ?? (async () => world.memory), timeline: () => world.own ?? null };
-  const remote = (): RemoteOutcomes => new RemoteOutcomes(async () => new Map(world.database === undefined ? [] : [[txid, world.database]]));
-  return new TransactionLookup(memory, remote(), remote(), async () => world.stored ?? null);
+  const database = async (): Promise<Map<Txid, TransactionView>> => new Map(world.database === undefined ? [] : [[txid, world.database]]);
+  return new TransactionLookup(memory, new RemoteOutcomes(database), new RemoteOutcomes(world.polled ?? database), async () => world.stored ?? null);
 }
 
 describe('looking a transaction up', () => {
@@ -27,12 +27,15 @@ describe('looking a transaction up', () => {
   });
 
   it('does not wait for those who wait', async () => {
-    const lookup = lookupIn({ memory: null, database: view() });
-    let over = false;
-    const waiting = lookup.wait(txid, 'decided', 200).then(() => { over = true; });
+    // The read of those who wait never ends: whoever joined them would not be answered either.
+    let polling!: () => void;
+    const polls = new Promise<void>((resolve) => { polling = resolve; });
+    const lookup = lookupIn({ memory: null, database: view(), polled: () => { polling(); return new Promise(() => undefined); } });
+    const waiting = lookup.wait(txid, 'decided', 60_000);
+    await polls;
     for (let i = 0; i < 20; i++) expect((await lookup.find(txid))?.status).toBe('pending');
-    expect(over).toBe(false);
-    await waiting;
+    lookup.drain();
+    expect((await waiting)?.status).toBe('pending');
   });
 
   it('goes on waiting in the database when the shard moves while it waits', async () => {

@@ -1,4 +1,4 @@
-import { backoffMs, pause } from '../backoff.js';
+import { pauseAfter } from '../backoff.js';
 import type { TransportLogger } from '../logger.js';
 
 /** Whether the brokers answer. Knows from traffic; only while they do not, it asks by itself. */
@@ -52,7 +52,7 @@ export class Health {
         if (!this.failing) this.logger.warn({ err: suspicion ?? error }, 'Kafka is out of reach');
         this.failing = true;
       }
-      await pause(backoffMs(attempt, 100, 500), this.closing.signal);
+      await pauseAfter(attempt, this.closing.signal, { firstMs: 100, maxMs: 500 });
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Message } from '#libs/protocol';
 import type { InboundBatch } from '#libs/runtime';
-import { backoffMs, pause } from '../backoff.js';
+import { pauseAfter } from '../backoff.js';
 import type { InboxRole } from '../codec/messages.js';
 import { type DecodedRecord, decodeRecord, encodeRecords } from '../codec/record.js';
 import type { TransportLogger } from '../logger.js';
@@ -180,7 +180,7 @@ export class Lane {
         return await work();
       } catch (error) {
         this.context.logger.warn({ topic: this.context.topic, partition: this.partition, attempt, err: error }, complaint);
-        await pause(backoffMs(attempt), this.closing.signal);
+        await pauseAfter(attempt, this.closing.signal);
       }
     }
   }

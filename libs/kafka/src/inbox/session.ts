@@ -1,5 +1,5 @@
 import type { Subscriber } from '#libs/runtime';
-import { backoffMs, pause } from '../backoff.js';
+import { pauseAfter } from '../backoff.js';
 import type { InboxRecord } from './dead-letter.js';
 import { Lane, type LaneContext } from './lane.js';
 
@@ -101,7 +101,7 @@ export class InboxSession {
       } catch (error) {
         this.context.logger.warn({ topic: this.context.topic, partitions, attempt, err: error }, 'the subscriber could not take its partitions');
         if (signal.aborted) return;
-        await pause(backoffMs(attempt), signal);
+        await pauseAfter(attempt, signal);
         if (signal.aborted) return;
       }
     }

@@ -1,5 +1,6 @@
+import { MessageTooLargeError } from '../codec/errors.js';
 import { type DeadLetter, DeadLetterHeader, deadLetterHeaders, type DeadLetterSink } from '../inbox/dead-letter.js';
-import { isTooLarge, type OutgoingRecord, type RecordProducer } from './record-producer.js';
+import type { OutgoingRecord, RecordProducer } from './record-producer.js';
 
 const CUT_TO_BYTES = 64 * 1024;
 
@@ -13,7 +14,7 @@ export class DeadLetterTopic implements DeadLetterSink {
       await this.producer.write([record]);
     } catch (error) {
       // A record at the broker's limit no longer fits with the headers. Its beginning and its origin are better than a stuck partition.
-      if (!isTooLarge(error)) throw error;
+      if (!(error instanceof MessageTooLargeError)) throw error;
       await this.producer.write([cut(this.recordOf({ ...letter, headers: {} }))]);
     }
   }

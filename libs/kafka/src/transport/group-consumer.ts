@@ -1,5 +1,5 @@
 import type { Subscriber } from '#libs/runtime';
-import { backoffMs, pause } from '../backoff.js';
+import { pauseAfter } from '../backoff.js';
 import type { InboxRole } from '../codec/messages.js';
 import type { Health } from '../connection/health.js';
 import type { DeadLetterSink } from '../inbox/dead-letter.js';
@@ -58,7 +58,7 @@ export class GroupConsumer {
       this.context.settings.logger[failures === 1 ? 'warn' : 'debug']({ group: this.context.group, err: cause, failures }, 'consumer lost, joining again');
       this.context.health.suspect(cause);
       await membership.leave();
-      await pause(backoffMs(failures, 100, 1_000), this.closing.signal);
+      await pauseAfter(failures, this.closing.signal, { firstMs: 100, maxMs: 1_000 });
     }
   }
 

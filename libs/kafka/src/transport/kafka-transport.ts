@@ -56,7 +56,7 @@ export class KafkaTransport implements Transport {
 
   /**
    * Repeats until the brokers have everything, however long they are away, so that a resolved send is never lost.
-   * @throws MessageTooLargeError when one of the messages can never be sent; nothing of this call was sent then
+   * @throws MessageTooLargeError when one of the messages can never be sent; any subset of the others may have left
    * @throws UnavailableError TRANSPORT_UNAVAILABLE when the transport is closed before the brokers had everything
    */
   async send(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[] = []): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Admin, ITopicConfig, Kafka } from 'kafkajs';
-import { backoffMs, pause } from '../backoff.js';
+import { pauseAfter } from '../backoff.js';
 import { FEW_RETRIES, NO_RETRY } from '../connection/client.js';
 import { KafkaConfigurationError, KafkaUnavailableError, type Settings } from '../connection/options.js';
 
@@ -39,7 +39,7 @@ export class TopicDirectory {
         if (Date.now() >= deadline) throw new KafkaUnavailableError(`Kafka at ${this.settings.brokers.join(', ')} did not answer within ${this.settings.startTimeoutMs} ms: ${(error as Error).message}`, { cause: error });
         this.settings.logger.debug({ err: error, attempt }, 'topics could not be checked yet');
       }
-      await pause(backoffMs(attempt, 100, 1_000), AbortSignal.timeout(Math.max(1, deadline - Date.now())));
+      await pauseAfter(attempt, AbortSignal.timeout(Math.max(1, deadline - Date.now())), { firstMs: 100, maxMs: 1_000 });
     }
   }
 

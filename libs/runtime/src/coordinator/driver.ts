@@ -13,7 +13,7 @@ import { ShardTable } from './shard-table.js';
 import { TransactionTable, Waiters } from './transaction.js';
 import { TxidMaker } from './txid-maker.js';
 import {
-  type BeginRequest, type BeginResult, COORDINATOR_DEFAULTS, type CoordinatorObserver, type CoordinatorOptions, type CoordinatorStats, Counters, type ShardStatus,
+  type BeginRequest, type BeginResult, COORDINATOR_DEFAULTS, type CoordinatorObserver, type CoordinatorOptions, type CoordinatorStats, type ShardStatus, zeroCounters,
 } from './types.js';
 import { viewOf } from './view.js';
 
@@ -52,7 +52,7 @@ export class CoordinatorDriver implements Subscriber {
     const outbox = new Outbox({ transport, clock, lazyMs, maxBatch, busy: () => this.lanes.some((lane) => lane.busy), onError: (error) => observer.error(error, 'send') });
     const shared = {
       store, clock, options, observer, lingering, outbox,
-      table: new TransactionTable(), waiters: new Waiters(clock), counters: new Counters(), closing: this.closing.signal,
+      table: new TransactionTable(), waiters: new Waiters(clock), counters: zeroCounters(), closing: this.closing.signal,
       timers: new Timers<CoordinatorTimer>(clock, (due) => this.fire(due)),
     };
     const shards: ShardTable = new ShardTable(shared, this.lanes);

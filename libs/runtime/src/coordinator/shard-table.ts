@@ -1,30 +1,17 @@
-import type { CoordinatorTimer } from '#libs/protocol';
-import type { Clock, CoordinatorStore, UnfinishedTransaction } from '../ports.js';
+import type { UnfinishedTransaction } from '../ports.js';
 import { backoffMs, pause, QUICK_BACKOFF } from '../retry.js';
-import type { Timers } from '../timers.js';
+import type { CoordinatorContext } from './context.js';
 import { noShard } from './errors.js';
 import type { Lane } from './lane.js';
-import type { Lingering } from './lingering.js';
 import { Shard } from './shard.js';
 import type { Ticket } from './ticket.js';
-import type { Transaction, TransactionTable, Waiters } from './transaction.js';
-import type { CoordinatorObserver, CoordinatorOptions, Counters, ShardStatus } from './types.js';
+import type { Transaction } from './transaction.js';
+import type { ShardStatus } from './types.js';
 
 /** Unfinished transactions are loaded this many at a time. */
 const PAGE = 500;
 
-export interface ShardTableDeps {
-  readonly store: CoordinatorStore;
-  readonly clock: Clock;
-  readonly options: CoordinatorOptions;
-  readonly observer: CoordinatorObserver;
-  readonly table: TransactionTable;
-  readonly waiters: Waiters;
-  readonly timers: Timers<CoordinatorTimer>;
-  readonly lingering: Lingering;
-  readonly counters: Counters;
-  readonly closing: AbortSignal;
-}
+type ShardTableDeps = Pick<CoordinatorContext, 'store' | 'clock' | 'options' | 'observer' | 'table' | 'waiters' | 'timers' | 'lingering' | 'counters' | 'closing'>;
 
 /**
  * The shards of this process. The consumer group says which; the store's epoch makes the tenure: raised on taking a shard,

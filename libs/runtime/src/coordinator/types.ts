@@ -87,34 +87,30 @@ export interface ShardStatus {
   readonly recovered: boolean;
 }
 
-/** Counters since the start, except inFlight, undecided, queued, lingering and unsent, which are now. */
-export interface CoordinatorStats {
+/** Since the start. */
+export interface Counters {
+  begun: number;
+  duplicates: number;
+  committed: number;
+  aborted: number;
+  finished: number;
+  recovered: number;
+  refused: number;
+  fenced: number;
+  flushes: number;
+}
+
+/** Counters, and what is now. */
+export interface CoordinatorStats extends Readonly<Counters> {
   readonly inFlight: number;
   readonly undecided: number;
   readonly queued: number;
   readonly lingering: number;
   readonly unsent: number;
-  readonly begun: number;
-  readonly duplicates: number;
-  readonly committed: number;
-  readonly aborted: number;
-  readonly finished: number;
-  readonly recovered: number;
-  readonly refused: number;
-  readonly fenced: number;
-  readonly flushes: number;
   readonly storeStalled: boolean;
   readonly transportStalled: boolean;
 }
 
-export class Counters {
-  begun = 0;
-  duplicates = 0;
-  committed = 0;
-  aborted = 0;
-  finished = 0;
-  recovered = 0;
-  refused = 0;
-  fenced = 0;
-  flushes = 0;
+export function zeroCounters(): Counters {
+  return { begun: 0, duplicates: 0, committed: 0, aborted: 0, finished: 0, recovered: 0, refused: 0, fenced: 0, flushes: 0 };
 }
