@@ -105,7 +105,8 @@ export class Stepper {
       transaction.timeline.record(record, nowMs);
     }
     if (records.length > 0 && !(ends && this.isPatient(transaction, registered))) round.urgent = true;
-    if (!ends) this.reveal(transaction, state);
+    // Whatever the step: an END that waits for its flush is not to be seen.
+    if (state.finishedAtMs === null || !transaction.owing) this.reveal(transaction, state);
     else if (registered || transaction.shown.outcome !== null) this.reveal(transaction, { ...state, finishedAtMs: null });
     if (ends) this.note(transaction, messages, nowMs);
     const owed = { transaction, messages, timers, noted: ends };
