@@ -1,4 +1,4 @@
-import type { Envelope, Message } from './messages.js';
+import type { Address, Envelope } from './messages.js';
 
 /** Sets (replacing one of the same name) or cancels a timer of this transaction or branch. */
 export type TimerChange<Name extends string> =
@@ -9,9 +9,9 @@ export type TimerChange<Name extends string> =
  * What a step owes the world, in this order: `records` are durable before any of `messages` leaves, and before
  * `outcome` is told to anybody; `timers` change last. After etcd-io/raft's `Ready`.
  */
-export interface Ready<Record, Outgoing extends Message, Timer extends string> {
+export interface Ready<Record, Outgoing, Timer extends string, To = Address> {
   readonly records: readonly Record[];
-  readonly messages: readonly Envelope<Outgoing>[];
+  readonly messages: readonly Envelope<Outgoing, To>[];
   readonly timers: readonly TimerChange<Timer>[];
 }
 

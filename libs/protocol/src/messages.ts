@@ -174,8 +174,8 @@ export type Message = ProtocolMessage | Announce;
 /** Where a message goes. The coordinator's partition follows from the txid's shard. */
 export type Address = { readonly role: 'coordinator' } | { readonly role: 'participant'; readonly name: string };
 
-export interface Envelope<M extends Message = Message> {
-  readonly to: Address;
+export interface Envelope<M = Message, To = Address> {
+  readonly to: To;
   readonly message: M;
 }
 

@@ -2,7 +2,7 @@
 import type { Decision, Envelope, OnePhaseOutcome, Reason, ToParticipant } from '../messages.js';
 import { ReasonCode } from '../messages.js';
 import type { Ready, TimerChange } from '../machine.js';
-import { backoffAt } from './backoff.js';
+import { backoffAt } from '../backoff.js';
 import { blankProgress, branchesWhere, replaceBranch } from './progress.js';
 import type { CoordinatorConfig, CoordinatorRecord, CoordinatorState, CoordinatorStep, CoordinatorTimer, TransactionSpec } from './types.js';
 

@@ -4,7 +4,7 @@ import type {
 } from '../messages.js';
 import { ReasonCode } from '../messages.js';
 import type { TimerChange } from '../machine.js';
-import { backoffAt } from './backoff.js';
+import { backoffAt } from '../backoff.js';
 import type {
   BranchRow, HandlerAction, HandlerVote, ParticipantConfig, ParticipantRecord, ParticipantState, ParticipantStep, ParticipantTimer,
 } from './types.js';

@@ -38,12 +38,12 @@ export function replaceBranch(branches: readonly BranchProgress[], index: number
 }
 
 /** Indexes of the branches for which `test` holds. */
-export function branchesWhere(state: CoordinatorState, test: (branch: BranchProgress) => boolean): readonly number[] {
+export function branchesWhere(state: Pick<CoordinatorState, 'branches'>, test: (branch: BranchProgress) => boolean): readonly number[] {
   return state.branches.flatMap((branch, i) => (test(branch) ? [i] : []));
 }
 
 /** Names the branches whose vote is missing: the reason of a prepare timeout. */
-export function timeoutReason(state: CoordinatorState): Reason {
+export function timeoutReason(state: Pick<CoordinatorState, 'spec' | 'branches'>): Reason {
   const { spec } = state;
   const missing = branchesWhere(state, (branch) => branch.vote === null);
   const names = missing.map((i) => `${spec.branches[i]!.participant} (branch ${i})`).join(', ');
