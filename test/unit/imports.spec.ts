@@ -8,6 +8,7 @@ import path from 'node:path';
 const LIBS: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   runtime: ['protocol'],
+  simulator: ['protocol', 'runtime'],
   postgres: ['protocol', 'runtime'],
   kafka: ['protocol', 'runtime'],
   service: ['protocol', 'runtime'],
