@@ -16,13 +16,14 @@ export interface CampaignPlan {
 
 export class Campaign {
   private readonly slices: readonly Slice[];
-  private readonly results: (SliceResult | undefined)[] = [];
+  /** Those that came before a slice that precedes them. */
+  private readonly early = new Map<number, SliceResult>();
+  private merged: SliceResult | null = null;
+  private mergedSlices = 0;
   private next = 0;
   private done = 0;
   /** Slices after the first one with a violation do not count. */
   private lastThatCounts: number;
-  private found = 0;
-  private counted = 0;
 
   constructor(private readonly plan: CampaignPlan, private readonly onProgress: (runs: number, violations: number) => void = () => {}) {
     this.slices = slicesOf(plan);
@@ -40,26 +41,32 @@ export class Campaign {
 
   /** What is known at this moment; null: nothing. */
   soFar(): SliceResult | null {
-    const known = this.results.slice(0, this.lastThatCounts + 1).filter((result) => result !== undefined);
-    return known.length === 0 ? null : known.reduce(merge);
+    const known = [...this.early].filter(([at]) => at <= this.lastThatCounts).sort(([a], [b]) => a - b).map(([, result]) => result);
+    return [...(this.merged === null ? [] : [this.merged]), ...known].reduce<SliceResult | null>(together, null);
   }
 
   private async feed(worker: Worker): Promise<void> {
     while (this.next <= this.lastThatCounts) {
       const at = this.next++;
       const result = await worker.run(this.slices[at]!);
-      this.results[at] = result;
       this.done += result.runs;
       if (result.violations.length > 0 && !this.plan.keepGoing) this.lastThatCounts = Math.min(this.lastThatCounts, at);
-      this.onProgress(this.done, this.violations());
+      this.early.set(at, result);
+      this.mergeInOrder();
+      this.onProgress(this.done, this.merged?.violations.length ?? 0);
     }
   }
 
-  /** Counts the slices that have come since it was last asked. */
-  private violations(): number {
-    for (; this.counted < this.results.length && this.results[this.counted] !== undefined; this.counted++) this.found += this.results[this.counted]!.violations.length;
-    return this.found;
+  private mergeInOrder(): void {
+    for (let next = this.early.get(this.mergedSlices); next !== undefined && this.mergedSlices <= this.lastThatCounts; next = this.early.get(this.mergedSlices)) {
+      this.merged = together(this.merged, next);
+      this.early.delete(this.mergedSlices++);
+    }
   }
+}
+
+function together(one: SliceResult | null, other: SliceResult): SliceResult {
+  return one === null ? other : merge(one, other);
 }
 
 /** Seeds go on at 0 after the last one; no slice goes over that edge. */

@@ -1,14 +1,14 @@
 import { Worker as Thread } from 'node:worker_threads';
 import { check, type CheckProgress, type CheckResult } from '#libs/simulator';
 import { asOptionError, type CheckJob } from './check-options.js';
-import { kindsOf, smallSystem } from './small-system.js';
+import { smallSystem } from './small-system.js';
 
 export type RunCheck = (job: CheckJob, onProgress: (progress: CheckProgress) => void) => CheckResult | Promise<CheckResult>;
 
 /** In this thread. */
-export function runCheck({ protocol, mutant, votes, f, bounds }: CheckJob, onProgress: (progress: CheckProgress) => void): CheckResult {
+export function runCheck({ protocol, mutant, votes, kinds, f, bounds }: CheckJob, onProgress: (progress: CheckProgress) => void): CheckResult {
   try {
-    return check(smallSystem(protocol, mutant, { votes, f, kinds: kindsOf(votes.length) }), bounds, { progress: onProgress });
+    return check(smallSystem(protocol, mutant, { votes, f, kinds }), bounds, { progress: onProgress });
   } catch (error) {
     throw asOptionError(error);
   }

@@ -1,23 +1,26 @@
 import { parseArgs } from 'node:util';
 import {
-  BoundsError, CHECKED_PROTOCOLS, CheckedSystemError, DEFAULT_BOUNDS, type Bounds, type CheckedProtocol,
+  BoundsError, CHECK_PRESETS, CHECKED_PROTOCOLS, CheckedSystemError, DEFAULT_BOUNDS, type Bounds, type CheckedOptions, type CheckedProtocol, type CheckPreset,
 } from '#libs/simulator';
 import { mutantNamed } from './mutant.js';
 import { oneOf, whole } from './numbers.js';
 import { OptionError } from './option-error.js';
-import type { Votes } from './small-system.js';
+import { kindsOf, type Votes } from './small-system.js';
 
 /** Plain data, so that it can go to a thread. */
 export interface CheckJob {
+  /** Of a preset; null: the options say it all. */
+  readonly name: string | null;
   readonly protocol: CheckedProtocol;
   readonly mutant: string | null;
   readonly votes: Votes;
+  readonly kinds: NonNullable<CheckedOptions['kinds']>;
   readonly f: number;
   readonly bounds: Partial<Bounds>;
 }
 
 export interface CheckOptions {
-  readonly job: CheckJob;
+  readonly jobs: readonly CheckJob[];
   readonly page: string | null;
   readonly json: boolean;
 }
@@ -36,7 +39,12 @@ const COUNTS = [
 
 export const CHECK_HELP = `npm run check -- --protocol P [options]     every order of events of a small system, breadth first
 
-  --protocol P       ${CHECKED_PROTOCOLS.join(', ')}
+  --protocol P       ${CHECKED_PROTOCOLS.join(', ')}; all, for the presets of all
+
+With nothing else all presets of the protocol are checked, one after the other, each explored to the end.
+  --preset NAME      only this one; repeat it for more: ${CHECK_PRESETS.map((preset, i) => (i % 4 === 0 ? '\n                       ' : '') + preset.name).join(', ')}
+
+Or a system and bounds of your own:
   --participants N   or steps of a saga, 1 to 5 (2 to 5 but for 2pc and saga)   (default 3)
   --votes LIST       instead: yes, no or read-only for each                     (default all yes)
   --f F              Paxos Commit's acceptors are 2F+1, 0 to 2                  (default 1)
@@ -53,7 +61,8 @@ ${COUNTS.map(([option, bound, , , text]) => `  ${`--${option} N`.padEnd(18)} ${t
 What is explored, and what the bounds leave out: docs/checker.md. Exit code: 0 nothing is violated, 1 something is (the shortest way
 there is printed), 2 bad options, 130 stopped.
 
-  npm run check -- --protocol 2pc --participants 3
+  npm run check -- --protocol 3pc
+  npm run check -- --protocol 2pc --participants 2 --crashes 2
   npm run check -- --protocol paxos-commit --participants 2 --elections 1 --crash-points idle
   npm run check -- --protocol textbook-3pc --losses 1
 `;
@@ -61,11 +70,32 @@ there is printed), 2 bad options, 130 stopped.
 export function parseCheckOptions(argv: readonly string[]): CheckOptions | 'help' {
   const values = parse(argv);
   if (values.help === true) return 'help';
-  const protocol = oneOf('protocol', values.protocol, CHECKED_PROTOCOLS);
+  const { protocol: chosen, json = false, page = null, preset: presets, ...own } = values;
+  const protocols = oneOf('protocol', chosen, [...CHECKED_PROTOCOLS, 'all'] as const);
+  const isOwn = Object.keys(own).length > 0;
+  if (presets !== undefined && isOwn) throw new OptionError(`--preset says what is checked; it goes without --${Object.keys(own).join(', --')}`);
+  if (!isOwn && protocols !== 'textbook-3pc') return { jobs: presetsOf(protocols, presets), page, json };
+  if (protocols === 'all') throw new OptionError('--protocol all is for presets; it goes with --preset, --page and --json only');
+  return { jobs: [ownJob(values, protocols)], page, json };
+}
+
+function presetsOf(protocol: CheckedProtocol | 'all', names: readonly string[] | undefined): readonly CheckJob[] {
+  const of = CHECK_PRESETS.filter((preset) => protocol === 'all' || preset.protocol === protocol);
+  for (const name of names ?? []) oneOf('preset', name, of.map((preset) => preset.name));
+  return of.filter(({ name }) => names === undefined || names.includes(name)).map(presetJob);
+}
+
+function presetJob({ name, protocol, options: { votes = ALL_YES, kinds = kindsOf(votes.length), f = 1 }, bounds }: CheckPreset): CheckJob {
+  return { name, protocol, mutant: null, votes, kinds, f, bounds };
+}
+
+const ALL_YES: Votes = ['yes', 'yes', 'yes'];
+
+function ownJob(values: Values, protocol: CheckedProtocol): CheckJob {
   if (values.f !== undefined && protocol !== 'paxos-commit') throw new OptionError(`--f belongs to paxos-commit, got --protocol ${protocol}`);
   if (values.mutant !== undefined) mutantNamed(protocol, values.mutant);
-  const job: CheckJob = { protocol, mutant: values.mutant ?? null, votes: votesOf(values, protocol), f: whole('f', values.f ?? '1', 0, 2), bounds: boundsOf(values) };
-  return { job, page: values.page ?? null, json: values.json === true };
+  const votes = votesOf(values, protocol);
+  return { name: null, protocol, mutant: values.mutant ?? null, votes, kinds: kindsOf(votes.length), f: whole('f', values.f ?? '1', 0, 2), bounds: boundsOf(values) };
 }
 
 type Values = ReturnType<typeof parse>;
@@ -77,7 +107,7 @@ function parse(argv: readonly string[]) {
     return parseArgs({
       args: [...argv], strict: true, allowPositionals: false,
       options: {
-        protocol: text, participants: text, votes: text, f: text, crashes: text, 'take-overs': text, losses: text, elections: text, commands: text, starts: text,
+        protocol: text, preset: { ...text, multiple: true }, participants: text, votes: text, f: text, crashes: text, 'take-overs': text, losses: text, elections: text, commands: text, starts: text,
         'max-states': text, 'heal-every': text, duplicates: text, timer: { ...text, multiple: true }, 'crash-points': text, feedback: text, mutant: text, page: text, json: flag, help: flag,
       },
     }).values;

@@ -24,23 +24,34 @@ export async function main(argv: readonly string[], out: Output = process.stdout
     out.write(CHECK_HELP);
     return 0;
   }
+  const reports: object[] = [];
+  for (const job of options.jobs) reports.push(await checkOne(job, options, argv, out, stream, run));
+  if (options.json) out.write(`${JSON.stringify(reports.length === 1 ? reports[0] : { checks: reports })}\n`);
+  return reports.every((report) => (report as Report).violation === null) ? 0 : 1;
+}
+
+/** What `--json` prints of a check. */
+type Report = ReturnType<typeof plain>;
+
+async function checkOne(job: CheckJob, { json, page }: CheckOptions, argv: readonly string[], out: Output, stream: ProgressStream, run: RunCheck): Promise<Report> {
   const progress = new Progress(stream);
   const began = performance.now();
   let latest: CheckProgress | null = null;
   tellSoFar = () => {
     progress.end();
-    if (latest !== null) out.write(options.json ? `${JSON.stringify({ protocol: options.job.protocol, stopped: true, ...latest })}\n` : `stopped: ${progressLine(latest, performance.now() - began)}\n`);
+    if (latest !== null) out.write(json ? `${JSON.stringify({ protocol: job.protocol, ...(job.name !== null && { preset: job.name }), stopped: true, ...latest })}\n` : `stopped: ${progressLine(latest, performance.now() - began)}\n`);
   };
-  const result = await run(options.job, (now) => {
+  const result = await run(job, (now) => {
     latest = now;
     progress.show((elapsedMs) => progressLine(now, elapsedMs));
   });
   tellSoFar = () => {};
   progress.end();
-  const pageFile = result.violation === null ? null : options.page ?? `.concordat/simulations/check-${options.job.protocol}.html`;
-  if (pageFile !== null) pageOf(options.job, result, argv, pageFile);
-  report(options, result, performance.now() - began, pageFile, out);
-  return result.violation === null ? 0 : 1;
+  const elapsedMs = performance.now() - began;
+  const pageFile = result.violation === null ? null : page ?? `.concordat/simulations/check-${job.name ?? job.protocol}.html`;
+  if (pageFile !== null) pageOf(job, result, argv, pageFile);
+  if (!json) out.write(textReport(job, result, elapsedMs, pageFile));
+  return plain(job, result, elapsedMs, pageFile);
 }
 
 function progressLine({ states, transitions, depth, waiting }: CheckProgress, elapsedMs: number): string {
@@ -59,23 +70,23 @@ function quoted(word: string): string {
   return /\s/.test(word) ? `"${word}"` : word;
 }
 
-function report({ job, json }: CheckOptions, result: CheckResult, elapsedMs: number, pageFile: string | null, out: Output): void {
+function plain({ name, protocol, mutant, votes }: CheckJob, { states, transitions, depth, healed, exhausted, violation, bounds }: CheckResult, elapsedMs: number, pageFile: string | null) {
+  return {
+    protocol, ...(name !== null && { preset: name }), ...(mutant !== null && { mutant }), votes, bounds, seconds: Math.round(elapsedMs) / 1000,
+    states, transitions, depth, healed, exhausted, violation: violation === null ? null : { ...violation, page: pageFile },
+  };
+}
+
+function textReport({ name, protocol, mutant, votes }: CheckJob, result: CheckResult, elapsedMs: number, pageFile: string | null): string {
   const { states, transitions, depth, healed, exhausted, violation, bounds } = result;
-  if (json) {
-    out.write(`${JSON.stringify({
-      protocol: job.protocol, ...(job.mutant !== null && { mutant: job.mutant }), votes: job.votes, bounds, seconds: Math.round(elapsedMs) / 1000, states, transitions, depth, healed, exhausted,
-      violation: violation === null ? null : { ...violation, page: pageFile },
-    })}\n`);
-    return;
-  }
-  const title = `${job.protocol}${job.mutant === null ? '' : ` (${job.mutant})`}, ${job.votes.length} ${job.protocol === 'saga' ? 'steps' : 'participants'}`;
+  const title = `${name ?? protocol}${mutant === null ? '' : ` (${mutant})`}, ${votes.length} ${protocol === 'saga' ? 'steps' : 'participants'}`;
   const reach = exhausted ? 'every state within the bounds was visited' : violation === null ? `NOT every state: the search gave up at --max-states ${bounds.mostStates}` : 'the search ended at the violation';
-  out.write([
+  return `${[
     `${title}: ${grouped(states)} states, depth ${depth}, ${duration(elapsedMs)}`,
     `  ${grouped(transitions)} transitions, ${grouped(healed)} continuations without faults followed to their end; ${reach}`,
     `  bounds: ${boundsText(bounds)}`,
     ...(violation === null ? ['  0 violations'] : ['', `VIOLATION ${violation.text}`, '', violation.transcript.trimEnd(), '', `page: ${pageFile}`]),
-  ].join('\n') + '\n');
+  ].join('\n')}\n`;
 }
 
 function boundsText(bounds: Bounds): string {

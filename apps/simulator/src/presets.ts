@@ -21,12 +21,12 @@ const AFTER_THE_VOTES_MS = 17;
 const AFTER_THE_COUNT_MS = 20;
 
 /** Enough to see that nothing but waiting is left. */
-const BLOCKED_MS = 5000;
+const BLOCKED_MS = 30_000;
 
 export const PRESETS: Readonly<Record<string, Preset>> = {
   calm: { text: 'nothing goes wrong', faultMs: 500, events: () => [] },
   'coordinator-lost': {
-    text: 'the coordinator and its database are lost for good when every participant has voted; brought back only if somebody is still blocked 5 s later',
+    text: 'the coordinator and its database are lost for good when every participant has voted; brought back only if somebody is still blocked 30 s later',
     faultMs: 500, events: () => [{ atMs: AFTER_THE_VOTES_MS, kind: 'lose-site', site: 'coordinator' }],
   },
   'coordinator-restarts': {

@@ -8,6 +8,7 @@ export { recorder } from './narrate.js';
 export { transcript } from './transcript.js';
 export { page, type PageRun } from './page/page.js';
 export { check, type CheckResult, type Progress as CheckProgress } from './checker/check.js';
+export { PRESETS as CHECK_PRESETS, type Preset as CheckPreset } from './checker/presets.js';
 export { BoundsError, DEFAULT_BOUNDS, type Bounds } from './checker/bounds.js';
 export {
   atomicTransaction, CHECKED_PROTOCOLS, checkedSystem, CheckedSystemError, paxosTransaction, sagaTransaction, type CheckedOptions, type CheckedProtocol,

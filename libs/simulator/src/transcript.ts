@@ -9,7 +9,7 @@ export function transcript(events: readonly TraceEvent[]): string {
   const several = index.names.size > 1;
   const whenWidth = Math.max(2, ...told.map(({ event }) => millis(event.atMs).length));
   const whereWidth = Math.max(5, ...told.map(({ where }) => where.length));
-  const nameWidth = several ? Math.max(...[...index.names.values()].map((name) => name.length)) + 2 : 0;
+  const nameWidth = Math.max(...told.map(({ transactions }) => transactions.join('+').length), 2) + 2;
   const line = (when: string, where: string, names: string, text: string): string =>
     `${when.padStart(whenWidth)}  ${where.padEnd(whereWidth)}  ${several ? names.padEnd(nameWidth) : ''}${text}`.trimEnd();
   const lines = told.flatMap((each, i) => [

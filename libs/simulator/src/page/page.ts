@@ -56,7 +56,8 @@ ${roleTable(story)}
 
 function header({ title, facts, replay, outcomes, violation }: PageRun, names: ReadonlyMap<string, string>): string {
   const several = outcomes.length > 1;
-  const chips = outcomes.map(({ txid, outcome }) => `<span class="outcome ${toneOf(outcome)}" title="${escapeHtml(txid)}">${several ? `${escapeHtml(names.get(txid) ?? txid)} ` : ''}${escapeHtml(outcome)}</span>`);
+  const byName = [...outcomes].sort((a, b) => [...names.keys()].indexOf(a.txid) - [...names.keys()].indexOf(b.txid));
+  const chips = byName.map(({ txid, outcome }) => `<span class="outcome ${toneOf(outcome)}" title="${escapeHtml(txid)}">${several ? `${escapeHtml(names.get(txid) ?? txid)} ` : ''}${escapeHtml(outcome)}</span>`);
   return `<header>
 <h1>${escapeHtml(title)}</h1>${chips.join('')}
 <div class="facts">${facts.map(([name, value]) => `${escapeHtml(name)} <b>${escapeHtml(value)}</b>`).join(' · ')}</div>

@@ -15,6 +15,7 @@ export const SCRIPT = String.raw`'use strict';
   let now = OVERVIEW;
   let only = '';
   let timer = 0;
+  let isOpen = false;
 
   const concerns = (names) => only === '' || names.length === 0 || names.includes(only);
   const text = (id, value) => { $(id).textContent = value; };
@@ -75,7 +76,7 @@ export const SCRIPT = String.raw`'use strict';
     const top = pane.scrollTop;
     const margin = pane.clientHeight * 0.22;
     if (y > top + margin && y < top + pane.clientHeight - margin) return;
-    const smooth = timer === 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches && Math.abs(y - top) < 3000;
+    const smooth = isOpen && timer === 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches && Math.abs(y - top) < 3000;
     pane.scrollTo({ top: y - pane.clientHeight / 2, behavior: smooth ? 'smooth' : 'auto' });
   }
 
@@ -136,5 +137,6 @@ export const SCRIPT = String.raw`'use strict';
   });
   const wanted = Number(location.hash.slice(1));
   show(Number.isInteger(wanted) && wanted >= 1 ? wanted - 1 : OVERVIEW);
+  isOpen = true;
 })();
 `;

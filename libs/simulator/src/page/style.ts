@@ -30,7 +30,7 @@ main { display: grid; flex: 1; grid-template-columns: minmax(0, 1fr) 372px; min-
 .corner, .heads { position: sticky; top: 0; z-index: 3; height: 34px; background: var(--bg); }
 .corner { z-index: 4; padding: 9px 12px 0 0; text-align: right; color: var(--soft); font-size: 11px; }
 aside { display: flex; flex-direction: column; gap: 10px; overflow: auto; padding: 12px; border-left: 1px solid var(--line); }
-.card { padding: 10px 12px; border: 1px solid var(--line); border-radius: 9px; background: var(--card); }
+.card { flex: none; padding: 10px 12px; border: 1px solid var(--line); border-radius: 9px; background: var(--card); }
 .controls { display: flex; flex-wrap: wrap; gap: 5px; align-items: center; }
 .controls input { flex: 1 0 100%; accent-color: var(--accent); }
 #play .bars, #play.playing .triangle { display: none; } #play.playing .bars { display: block; }
@@ -40,10 +40,11 @@ aside { display: flex; flex-direction: column; gap: 10px; overflow: auto; paddin
 #when { color: var(--soft); font-size: 12px; }
 #what { margin: 2px 0 6px; font-weight: 600; overflow-wrap: anywhere; }
 #meaning { color: var(--soft); font-size: 13px; }
-table { width: 100%; border-collapse: collapse; font-size: 12.5px; }
+table { width: 100%; table-layout: fixed; border-collapse: collapse; font-size: 12.5px; }
 th { padding: 2px 6px 4px 0; color: var(--soft); font-weight: 500; text-align: left; }
-td { padding: 3px 6px 3px 0; border-top: 1px solid var(--line); overflow-wrap: anywhere; vertical-align: top; }
+td { padding: 3px 6px 3px 0; border-top: 1px solid var(--line); overflow-wrap: break-word; vertical-align: top; }
 td small { display: block; color: var(--soft); }
+th:first-child { width: 30%; }
 td.changed { background: var(--accent-soft); box-shadow: -4px 0 0 var(--accent-soft); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 10px; margin: 0; font-size: 12.5px; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }

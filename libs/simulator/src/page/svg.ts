@@ -166,11 +166,12 @@ class Drawing {
   }
 
   private pill(process: string, words: string, y: number): string {
-    return this.chip(this.x(process), y, words, 'pill');
+    const x = this.x(process);
+    return this.chip(x, y, words, 'pill', 2 * Math.min(x, this.layout.width - x) - 8);
   }
 
-  private chip(x: number, y: number, words: string, colour: string): string {
-    const shown = clip(words, Math.floor((this.layout.laneWidth - 24) / CHAR_WIDTH));
+  private chip(x: number, y: number, words: string, colour: string, room = this.layout.laneWidth - 8): string {
+    const shown = clip(words, Math.floor((room - 16) / CHAR_WIDTH));
     const width = shown.length * CHAR_WIDTH + 16;
     const full = shown === words ? '' : `<title>${escapeHtml(words)}</title>`;
     return `<g class="chip ${colour}">${full}<rect x="${n(x - width / 2)}" y="${n(y - 9)}" width="${n(width)}" height="18" rx="9"/><text x="${n(x)}" y="${n(y + 4)}" text-anchor="middle">${escapeHtml(shown)}</text></g>`;
