@@ -100,6 +100,13 @@ describe('forward', () => {
     expect(run.records.at(-1)).toEqual({ kind: 'SENT', txid: TXID, step: 'd', inputs: { a: '1', b: '2' } });
   });
 
+  test('the result of a step whose id is special to JavaScript is passed on, and recorded, like any other', () => {
+    const run = new Run(saga('__proto__:c b:c'));
+    run.answer('__proto__ EXECUTED 1');
+    expect(Object.entries(run.execute().inputs)).toEqual([['__proto__', '1']]);
+    expect(JSON.stringify(run.records.at(-1))).toContain('{"__proto__":"1"}');
+  });
+
   test('the pivot waits for every compensatable step, though the definition puts them in no order', () => {
     const run = new Run(saga('a:c< p:p< b:c<'));
     expect(run.sent()).toEqual(['EXECUTE a', 'EXECUTE b']);

@@ -71,3 +71,16 @@ test('two-phase commit, co-located: 3N-3 messages, 12 against 17 for N=5 and F=1
   const coLocated = (system: System) => run(system, (site) => (site === 'coordinator' ? 'p0' : site)).messages.filter((message) => !message.endsWith('ACK')).length;
   expect([coLocated(twoPhase(yes(5))), coLocated(paxos(yes(5), 1))]).toEqual([12, 17]);
 });
+
+test('two processes in front of one participant\'s database cannot lead the same ballot: the second LEAD is refused', () => {
+  const system = paxos(yes(2), 1);
+  const leader = system.roles.find(({ name }) => name === 'leader 0')!;
+  const lead = { kind: 'MESSAGE', message: { protocol: 'paxos-commit', kind: 'LEAD', txid: system.txid, peers: ['p0', 'p1'], acceptors: ['a0', 'a1', 'a2'] } };
+  const { records: [record] } = leader.step(null, lead, { nowMs: 0, tenure: 1, available: 1 });
+  const first = leader.write(null, record, false);
+  expect(first).not.toBe('refused');
+  const rows = (first as Exclude<typeof first, 'refused'>).durable;
+  expect(leader.write(rows, record, false)).toBe('refused');
+  const again = leader.step(leader.boot(rows).state, lead, { nowMs: 0, tenure: 1, available: 1 });
+  expect(leader.write(rows, again.records[0], false)).not.toBe('refused');
+});

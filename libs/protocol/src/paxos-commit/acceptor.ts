@@ -18,8 +18,10 @@
  *     yet), so that the leader finds them.
  *   - F acceptors are gone for good: any majority of the others intersects every majority that ever was.
  *   - the row has been cleaned up (`rowsKeptMs`): the acceptor might forget a promise, so it stays silent about transactions of that age.
- *   - the same database serves two processes (F=0: the acceptor lives with the coordinator, and an owner may believe that it still is):
- *     the row must be written under the owner's fence. Answers without a write repeat what is durable and stay true.
+ *     Those that have no END by then are stuck for good, as nothing else holds their decision: rows must outlive any outage.
+ *   - the same database serves two processes, one of which may have an old row in memory: its write must not undo a promise. With the
+ *     coordinator (F=0) the row is written under the owner's fence; on a participant's site it is locked and read again for every step.
+ *     Answers without a write repeat what is durable and stay true.
  *
  * Sources: Gray and Lamport, Consensus on Transaction Commit, TODS 31(1) 2006, section 4.1 (Paxos), 4.2 (one instance per participant,
  * ballot 0 belongs to the participant, one 2b for all instances), 4.3 (one write per acceptor); Lamport, Paxos Made Simple

@@ -27,6 +27,8 @@
  *     leads a ballot greater than the one it met. Safe at any rate; it ends once one of them has the time that a round trip takes.
  *   - crash of a leader in the middle of its ballot: whoever leads next finds what it wrote. It comes back with a greater `n`, because
  *     LEAD was durable before the first 1a. It must not lead the old ballot again: it may have proposed something in it.
+ *   - two processes in front of one participant's database: they are one leader, so its LEAD is stored only over a smaller ballot. Who is
+ *     refused has not led: it forgets the transaction and loads the row before it leads again.
  *   - a coordinator that was replaced and does not know it: its 2b's are as true as ever; BEGIN, LEAD and END are refused to it (fence).
  *   - COMMIT or its ACK is lost: the coordinator repeats COMMIT until every yes-voter has acknowledged it, END comes after that. ABORT is
  *     acknowledged only for a client that waits for `finished`. A leader elsewhere repeats the decision some times and rests.

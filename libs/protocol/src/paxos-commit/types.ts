@@ -76,7 +76,10 @@ export interface PaxosLeaderState {
   readonly decidedAtMs: number | null;
 }
 
-/** BEGIN precedes PREPAREs; LEAD, the leader's greatest ballot, precedes its 1a's; END lets the transaction be forgotten. */
+/**
+ * BEGIN precedes PREPAREs; LEAD, the leader's greatest ballot, precedes its 1a's and is stored only over a smaller one; END lets the
+ * transaction be forgotten.
+ */
 export type PaxosLeaderRecord =
   | { readonly kind: 'BEGIN'; readonly spec: TransactionSpec; readonly acceptors: Acceptors }
   | { readonly kind: 'LEAD'; readonly group: PaxosGroup; readonly ballot: Ballot }

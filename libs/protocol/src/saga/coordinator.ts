@@ -16,7 +16,8 @@
  *   - crash before BEGIN is durable: no EXECUTE has left, so the saga never was.
  *   - crash while undecided: RECOVER goes on forward. SENT is durable before the first EXECUTE of a step leaves, so the new owner knows
  *     every step that may have executed, and sends those again whose result no record holds; participants answer from their rows.
- *     Once the deadline has passed it aborts instead.
+ *     Once the deadline has passed it aborts instead. Why its predecessor was cancelling is in no record: a client's cancel that waited
+ *     for the pivot is forgotten, and so are the step's budgets.
  *   - crash after DECIDE: RECOVER reads the register and goes on in that direction. COMPENSATE is repeated from the last step again;
  *     rows make that harmless.
  *   - crash after END: nothing is owed to anybody. Participants are never in doubt: they have nothing to ask.

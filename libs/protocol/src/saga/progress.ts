@@ -1,5 +1,4 @@
 /** What a saga's state says about its steps: who is due, who is in the way, what is known. */
-import type { Json } from '../messages.js';
 import { graphOf } from './definition.js';
 import type { SagaInputs } from './messages.js';
 import type { SagaCoordinatorState, SagaProgress, SagaSent, SagaSpec, SagaStepReport } from './types.js';
@@ -66,11 +65,11 @@ export function stepsToSend(state: SagaCoordinatorState): readonly number[] {
 
 /** Results of the earlier steps that step i depends on. A skipped step has none. */
 export function inputsOf(state: SagaCoordinatorState, i: number): SagaInputs {
-  const inputs: Record<string, Json> = {};
-  for (const j of graphOf(state.spec).ancestors[i]!) {
-    if (state.steps[j]!.state === 'done') inputs[state.spec.steps[j]!.id] = state.steps[j]!.result;
-  }
-  return inputs;
+  // Not by assignment, which takes `__proto__` for something else than an id.
+  return Object.fromEntries(graphOf(state.spec).ancestors[i]!.flatMap((j) => {
+    const { state: of, result } = state.steps[j]!;
+    return of === 'done' ? [[state.spec.steps[j]!.id, result]] : [];
+  }));
 }
 
 export function isComplete({ steps }: SagaCoordinatorState): boolean {

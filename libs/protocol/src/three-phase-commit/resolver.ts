@@ -26,6 +26,8 @@
  *   - rivals: a site that promises a greater election drops its own round, and its old attempt is REFUSED where the rival came first. The
  *     timers are staggered by site number and back off, so that the rounds of rivals drift apart; a promise does not reset them, so
  *     that a site which can only send (a one-way partition) does not keep the others from resolving.
+ *   - two processes in front of one participant's database, one of which was replaced in its round: the row is locked and read again
+ *     for every step, and a round whose election is not the row's `lastElected` attempts nothing any more.
  *   - a site knows nothing of the transaction: it has not voted, so it records `aborted` and says so; its late PREPARE is refused.
  *   - a decided resolver crashes before it has told everybody: who is undecided asks again and hears rule 1.
  *
@@ -91,9 +93,11 @@ export function attempt(group: Group, before: SiteRow, election: Election, decis
 
 // ---------------------------------------------------------------- answers
 
+/** A round is in memory, the row is not: who has been replaced may hold a round that the row has left behind, and must not turn the row back. */
 export function hearReply(group: Group, site: SiteRow, round: Round | null, reply: StateReply): Heard {
   if (isFinal(reply.state)) return told(reply.state, reply.reason);
   if (round?.step !== 'asking' || compareElections(reply.election, round.election) !== 0) return { kind: 'dropped', rule: 'late-reply' };
+  if (compareElections(site.lastElected, round.election) !== 0) return { kind: 'dropped', rule: 'late-reply' };
   if (round.replies[reply.from] !== null) return { kind: 'dropped', rule: 'repeated-reply' };
   const { state, lastAttempt } = reply;
   const replies = round.replies.map((known, from) => (from === reply.from ? { state, lastAttempt } : known));

@@ -3,7 +3,7 @@
  * any, then on sites of their own; F=0: on the coordinator's) and a leader role on each participant's site.
  */
 import {
-  majorityOf, restingLeader, sameBallot, stepAcceptor, stepPaxosLeader, stepPaxosParticipant,
+  compareBallots, majorityOf, restingLeader, sameBallot, stepAcceptor, stepPaxosLeader, stepPaxosParticipant,
   type Accepted, type AcceptorConfig, type AcceptorInput, type AcceptorRecord, type AcceptorRow, type AcceptorState, type Ballot, type InstanceValue, type OutcomeStatus,
   type PaxosAddress, type PaxosBranchRow, type PaxosGroup, type PaxosLeaderConfig, type PaxosLeaderInput, type PaxosLeaderRecord, type PaxosLeaderState, type PaxosMessage,
   type PaxosParticipantConfig, type PaxosParticipantInput, type PaxosParticipantState, type Reason, type ToPaxosLeader, type ToPaxosParticipant, type TransactionSpec,
@@ -215,8 +215,10 @@ function leaderRole(index: number, machines: PaxosMachines): Role<PaxosLeaderSta
     site: `p${index}`,
     boot: (rows) => ({ state: rows === null ? null : restingLeader(rows.group, rows.ballot), input: null }),
     step: (state, input, { nowMs }) => leaderStep(machines.leader(state, input, nowMs, config)),
-    write(_rows, record) {
+    write(rows, record) {
       if (record.kind !== 'LEAD') throw new Error(`a leader on a participant's site has nowhere to write ${record.kind}`);
+      // Two processes in front of one participant's database are one leader: a ballot that was taken is taken for both.
+      if (rows !== null && compareBallots(record.ballot, rows.ballot) <= 0) return 'refused';
       return { durable: { group: record.group, ballot: record.ballot } };
     },
     label: leaderLabel,
