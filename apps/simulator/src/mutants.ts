@@ -1,5 +1,6 @@
 /** `npm run mutants`: every broken machine, and what found it. */
 import fs from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { hunt, MUTANTS, renderCatches, type AnyMutant, type Catch } from '#libs/simulator';
 import { LAST_SEED, whole } from './numbers.js';
@@ -27,7 +28,7 @@ interface Output {
 }
 
 /** @returns the exit code */
-export function main(argv: readonly string[], out: Output = process.stdout, progress: Output = process.stderr): number {
+export async function main(argv: readonly string[], out: Output = process.stdout, progress: Output = process.stderr): Promise<number> {
   const { help, json, write, mutants, ...sizes } = parse(argv);
   if (help) {
     out.write(HELP);
@@ -36,6 +37,8 @@ export function main(argv: readonly string[], out: Output = process.stdout, prog
   const catches: Catch[] = [];
   for (const mutant of mutants) {
     progress.write(`${catches.length + 1}/${mutants.length} ${mutant.protocol} ${mutant.name}\n`);
+    // A hunt leaves no room for signals; Ctrl-C is heard here.
+    await setImmediate();
     catches.push(hunt(mutant, sizes));
   }
   const text = renderCatches(catches);
