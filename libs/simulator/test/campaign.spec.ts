@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { runDriverSeeds } from '../src/driver/run.js';
-import { PROTOCOLS, runSeeds, type ProtocolKey } from '../src/world/index.js';
+import { PROTOCOLS, runSeed, runSeeds, type ProtocolKey } from '../src/world/index.js';
 
 const SCHEDULES = 4000;
 const DRIVER_RUNS = 60;
@@ -23,4 +23,11 @@ describe.each([['the fixed seeds from 1 on', 1], ['fresh seeds', FRESH_SEED]] as
     const { violations } = await runDriverSeeds(firstSeed, DRIVER_RUNS);
     expect(violations.map(replays('--protocol 2pc --driver'))).toEqual([]);
   }, 60_000);
+});
+
+test('seed 14681 splits textbook three-phase commit by one partition and nothing else, and E3PC survives it', () => {
+  const { violation, faults } = runSeed(PROTOCOLS['textbook-3pc'], 14_681);
+  expect(violation).toBe('AC1: both outcomes are told');
+  expect(Object.entries(faults).filter(([, count]) => count > 0)).toEqual([['partition', 1]]);
+  expect(runSeed(PROTOCOLS['3pc'], 14_681).violation).toBeNull();
 });
