@@ -6,7 +6,7 @@ import { PRESETS } from '../src/checker/presets.js';
 import { atomicTransaction, checkedSystem, paxosTransaction } from '../src/checker/systems.js';
 import { paxosCommitMutants } from '../src/mutants/paxos-commit.js';
 import { twoPhaseCommitMutants } from '../src/mutants/two-phase-commit.js';
-import type { System } from '../src/system.js';
+import type { CommonInput, Role, System } from '../src/system.js';
 
 const TWO = { votes: ['yes', 'yes'] } as const;
 const CALM: Partial<Bounds> = { crashes: 0, takeOvers: 0, firings: 0 };
@@ -93,6 +93,14 @@ describe('broken machines', () => {
     expect(violationOf(forgetful, { ...CALM, crashes: 1 })).not.toBe('nothing found');
   });
 
+  test('a participant whose timer is set again for ever, although all has ended, is found', () => {
+    expect(violationOf(restless(checkedSystem('2pc', TWO)), CALM)).toBe('AC5: all has ended, and timers go on');
+  });
+
+  test('two who answer each other for ever are found, although all has ended', () => {
+    expect(violationOf(gossips(checkedSystem('2pc', TWO)), CALM)).toBe('AC5: all is healed, and messages lead to messages for ever');
+  });
+
   test('textbook three-phase commit splits without any crash: slow messages and timeouts are enough', () => {
     const { violation } = check(checkedSystem('textbook-3pc', TWO), { crashes: 0, takeOvers: 0, firings: 2 });
     expect(violation?.text).toMatch(/AC1|UNEXPECTED/);
@@ -104,7 +112,39 @@ function forgetsRows(system: System): System {
   return { ...system, roles: system.roles.map((role) => (role.name === 'coordinator' ? role : { ...role, boot: () => ({ state: null, input: null }) })) };
 }
 
+function withParticipants(system: System, step: (of: Role, ...args: Parameters<Role['step']>) => ReturnType<Role['step']>): System {
+  return { ...system, roles: system.roles.map((of) => (of.name === 'coordinator' ? of : { ...of, step: (...args) => step(of, ...args) })) };
+}
+
+function restless(system: System): System {
+  const again = { set: 'again', atMs: 0, attempt: 0 };
+  return withParticipants(system, (of, state, input, around) => {
+    if ((input as CommonInput).kind === 'TIMER' && (input as { readonly timer: string }).timer === 'again') return { state, records: [], messages: [], timers: [again] };
+    const step = of.step(state, input, around);
+    return { ...step, timers: [...step.timers, again] };
+  });
+}
+
+/** Every COMMIT is passed on to the other participant. */
+function gossips(system: System): System {
+  return withParticipants(system, (of, state, input, around) => {
+    const step = of.step(state, input, around);
+    const { message } = input as { readonly message?: { readonly kind: string; readonly branch: number } };
+    if (message?.kind !== 'COMMIT') return step;
+    const other = 1 - message.branch;
+    return { ...step, messages: [...step.messages, { to: `participant ${other}`, message: { ...message, branch: other } }] };
+  });
+}
+
 describe('bounds', () => {
+  test('more messages in flight than a world has room for are an error, not a smaller world', () => {
+    const flood = withParticipants(checkedSystem('2pc', TWO), (of, state, input, around) => {
+      const step = of.step(state, input, around);
+      return { ...step, messages: Array.from({ length: 5000 }, () => step.messages).flat() };
+    });
+    expect(() => check(flood, CALM)).toThrow(/^more than \d+ messages of 2pc are in flight$/);
+  });
+
   test('a search that is stopped by the bound on states does not claim to have seen everything', () => {
     const { states, exhausted, violation } = check(checkedSystem('2pc', TWO), { mostStates: 1000 });
     expect({ exhausted, violation }).toEqual({ exhausted: false, violation: null });

@@ -2,7 +2,7 @@
 import { describe, expect, it, test } from '@jest/globals';
 import { makeTxid } from '#libs/protocol';
 import { twoPhaseCommitMutants } from '../src/mutants/two-phase-commit.js';
-import type { RoleStep, System } from '../src/system.js';
+import type { Role, RoleStep, System } from '../src/system.js';
 import { paxosCommit } from '../src/systems/paxos-commit.js';
 import { twoPhaseCommit, type Transaction } from '../src/systems/two-phase-commit.js';
 import type { TraceEvent } from '../src/trace.js';
@@ -16,6 +16,8 @@ import { PROTOCOLS, protocolUnderTest, twoPhaseUnderTest } from '../src/world/pr
 import { simulate } from '../src/world/world.js';
 
 const TWO_PHASE = PROTOCOLS['2pc'];
+/** Two looks after the end of a run whose last fault is over after a few milliseconds. */
+const LATE_MS = 4000;
 const TRANSACTION: Transaction = { txid: makeTxid(0, 0, new Uint8Array(8)), votes: ['yes', 'yes', 'yes'], createdAtMs: 0, timeoutMs: 3000, waitFor: 'finished' };
 
 function traceOf(seed: number): TraceEvent[] {
@@ -223,6 +225,50 @@ describe('the checks find', () => {
     expect(firstViolation((transaction) => withSteps(twoPhaseCommit(transaction), astray), 20)).toMatch(/^UNEXPECTED: UnexpectedInputError: /);
   });
 
+  it('a machine that goes on for ever after all has ended', () => {
+    const restless = (transaction: Transaction): System => withRole(twoPhaseCommit(transaction), 'coordinator', (of) => ({
+      step(state, input, around) {
+        const beat = { set: 'beat', atMs: around.nowMs + 5000, attempt: 0 };
+        if ((input as { readonly timer?: string }).timer === 'beat') return { state, records: [], messages: [], timers: [beat] };
+        const step = of.step(state, input, around);
+        return of.label(step.state) === 'finished' ? { ...step, timers: [...step.timers, beat] } : step;
+      },
+    }));
+    expect(firstViolation(restless, 20)).toBe('AC5: all has ended, and messages or timers go on');
+  });
+
+  it('what a message does that arrives long after all has ended', () => {
+    const deaf = (transaction: Transaction): System => withRole(twoPhaseCommit(transaction), 'participant 0', (of) => ({
+      step(state, input, around) {
+        if (around.nowMs > LATE_MS) throw new Error('too late');
+        return of.step(state, input, around);
+      },
+    }));
+    const faults = { ...NO_FAULTS, faultMs: 20, latencyMs: 1, duplicate: 0.9, spreadMs: 2000 };
+    const late = Array.from({ length: 40 }, (_, seed) => run({ systems: [deaf(TRANSACTION)], seed, faults }));
+    expect(late.filter(({ violation }) => violation !== null).length).toBeGreaterThan(0);
+  });
+
+  it('a client that waits for its answer for ever, although nothing fails and the tables know it (AC4)', () => {
+    const silent = (transaction: Transaction): System => withRole(twoPhaseCommit(transaction), 'coordinator', () => ({ answer: () => null }));
+    expect(firstViolation(silent, 20)).toBe('AC4: nothing went wrong, and 2pc left the client that waited without an answer');
+  });
+
+  it('tables that know nothing, although nothing fails and clients were told (AC4)', () => {
+    const blank = (transaction: Transaction): System => withRole(twoPhaseCommit(transaction), 'coordinator', () => ({ read: () => null }));
+    expect(firstViolation(blank, 20)).toMatch(/^AC4: nothing went wrong, and 2pc ended with no outcome instead of /);
+  });
+
+  it('an owner that begins nothing for those who ask it after the last fault', () => {
+    const idle = (transaction: Transaction): System => withRole(twoPhaseCommit(transaction), 'coordinator', (of) => ({
+      step(state, input, around) {
+        const ignores = around.tenure > 1 && (input as { readonly kind: string }).kind === 'START';
+        return ignores ? { state, records: [], messages: [], timers: [] } : of.step(state, input, around);
+      },
+    }));
+    expect(firstViolation(idle, 200)).toBe('AC5: 2pc was asked for a transaction after the last fault, and there is no outcome');
+  });
+
   it('tables that say one thing to one reader and another to the next (AC2 over time)', () => {
     expect(firstViolation((transaction) => forgetful(twoPhaseCommit(transaction)), 2000)).toMatch(/^AC1: both outcomes are told/);
   });
@@ -230,6 +276,10 @@ describe('the checks find', () => {
 
 function withSteps(system: System, change: (step: RoleStep<unknown, unknown>) => RoleStep<unknown, unknown>): System {
   return { ...system, roles: system.roles.map((role) => ({ ...role, step: (...args) => change(role.step(...args)) })) };
+}
+
+function withRole(system: System, name: string, change: (of: Role) => Partial<Role>): System {
+  return { ...system, roles: system.roles.map((of) => (of.name === name ? { ...of, ...change(of) } : of)) };
 }
 
 /** No row contradicts another at any moment: only what was read before does. */

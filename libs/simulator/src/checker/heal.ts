@@ -78,10 +78,19 @@ export class Healer {
     for (let turn = 0; turn < MOST_TURNS; turn++) {
       if (this.error !== null) return this.error;
       if (this.isKnown()) return null;
-      if (this.hasEnded()) return this.leftover();
+      if (this.hasEnded()) {
+        const found = this.leftover();
+        // Those who miss the coordinator may go on asking for it.
+        if (found !== null || this.losesCoordinator || !this.hasTimers()) return found;
+      }
       this.fireEach();
     }
-    return this.error ?? 'AC5: all is healed, and it never ends';
+    return this.error ?? (this.hasEnded() ? 'AC5: all has ended, and timers go on' : 'AC5: all is healed, and it never ends');
+  }
+
+  private hasTimers(): boolean {
+    const { layout: { processes }, machines } = this.transitions;
+    return processes.some(({ actors }) => actors.some((actor) => machines.locals[this.world[actor]!]!.timers.length > 0));
   }
 
   private comeBack(): void {
@@ -128,6 +137,7 @@ export class Healer {
       if (message === undefined) return;
       this.deliver(message);
     }
+    this.error ??= 'AC5: all is healed, and messages lead to messages for ever';
   }
 
   private hearStore(): boolean {

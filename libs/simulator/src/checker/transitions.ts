@@ -32,7 +32,7 @@ export class Deed {
 
 /** When everything is healed all deadlines are over: an hour after the last of the times. */
 const HEALED_AFTER_MS = 3_600_000;
-/** More words than any world has. */
+/** More words than any world of a bounded system has; one that has more is an error. */
 export const MOST_WORDS = 4096;
 
 export class Transitions {
@@ -82,7 +82,8 @@ export class Transitions {
     this.visit = visit;
     this.byItself = 0;
     this.hearing = bounds.feedback === 'at once' ? this.hearingProcesses() : 0;
-    if (this.hearing !== 0 && this.hearsAtOnce()) return;
+    // Steps do not commute with the passing of time.
+    if (this.hearing !== 0 && timeOf(world) + 1 >= bounds.times.length && this.hearsAtOnce()) return;
     this.starts();
     this.deliveries();
     this.feedback();
@@ -387,6 +388,7 @@ export class Transitions {
     let at = this.length;
     while (at > head && next[at - 1]! > message) at -= 1;
     if (this.keepsMessages && at > head && next[at - 1] === message) return;
+    if (this.length === MOST_WORDS) throw new Error(`more than ${MOST_WORDS - head} messages of ${this.system.protocol} are in flight`);
     for (let i = this.length; i > at; i--) next[i] = next[i - 1]!;
     next[at] = message;
     this.length += 1;

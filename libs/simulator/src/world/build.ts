@@ -58,7 +58,7 @@ function buildTransaction(sites: ReadonlyMap<SiteName, Site>, system: System, in
   const { roles } = system;
   const transaction: Transaction = {
     index, system, view: { durables: roles.map(() => null), answers: [] }, instances, places, startAt: roles.findIndex(({ name }) => name === system.start.role),
-    heldSinceMs: roles.map(() => -1), client: { startsAtMs, triesLeft: patience, tries: 0, done: false }, touchedIn: -1,
+    heldSinceMs: roles.map(() => -1), client: { startsAtMs, triesLeft: patience, tries: 0, done: false, receivedInPeace: false }, touchedIn: -1,
   };
   for (let i = 0; i < roles.length; i++) {
     const role = roles[i]!;

@@ -72,12 +72,20 @@ function possessionsOf(durable: unknown): number {
   return held + applied;
 }
 
-/** AC4: the outcome is what the votes say, when nothing went wrong and nobody commanded anything. */
-export function checkExpected(world: World): void {
-  for (const transaction of world.transactions) {
-    const outcome = outcomeOf(transaction);
-    const { expected, protocol } = transaction.system;
+/** AC4: the outcome is what the votes say, when nothing went wrong and nobody commanded anything; the tables say it, and the client that waited was told. */
+export function checkExpected({ transactions }: World): void {
+  for (const { system: { roles, expected, protocol }, view, startAt, instances } of transactions) {
+    const outcome = roles[startAt]!.read?.(view.durables[startAt] ?? null) ?? null;
     if (outcome !== expected) throw new Violation(`AC4: nothing went wrong, and ${protocol} ended ${outcome ?? 'with no outcome'} instead of ${expected}`);
+    if (!instances[startAt]!.some(({ told }) => told)) throw new Violation(`AC4: nothing went wrong, and ${protocol} left the client that waited without an answer`);
+  }
+}
+
+/** Who asks an owner while nothing goes wrong gets a transaction, and what becomes of it. */
+export function checkRequests({ transactions }: World): void {
+  for (const transaction of transactions) {
+    if (!transaction.client.receivedInPeace || outcomeOf(transaction) !== null) continue;
+    throw new Violation(`AC5: ${transaction.system.protocol} was asked for a transaction after the last fault, and there is no outcome`);
   }
 }
 

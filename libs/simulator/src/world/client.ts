@@ -39,6 +39,7 @@ function chooseProcess({ random, faults, coordinator, counts }: World, again: bo
 export function receiveRequest(world: World, process: Process, transaction: Transaction): void {
   const { client, system, view, startAt } = transaction;
   if (!process.up || process.tenure === 0 || client.done) return;
+  if (world.healed && process === world.coordinator.owner) client.receivedInPeace = true;
   const { read } = system.roles[startAt]!;
   const outcome = read?.(view.durables[startAt] ?? null) ?? null;
   if (outcome !== null) {

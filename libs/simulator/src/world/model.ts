@@ -94,6 +94,8 @@ export interface Client {
   triesLeft: number;
   tries: number;
   done: boolean;
+  /** A request got to the owner when nothing could go wrong any more. */
+  receivedInPeace: boolean;
 }
 
 // ---------------------------------------------------------------- events

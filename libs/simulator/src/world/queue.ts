@@ -14,6 +14,11 @@ export class EventQueue<T extends Timed> {
     return this.heap.length;
   }
 
+  /** Whether any of what is to happen is like that. */
+  some(isLikeThat: (event: T) => boolean): boolean {
+    return this.heap.some(isLikeThat);
+  }
+
   push(event: T): void {
     const { heap } = this;
     const { atMs } = event;

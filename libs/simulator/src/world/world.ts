@@ -5,7 +5,7 @@
 import type { SiteName } from '../system.js';
 import { build } from './build.js';
 import { happen, planChaos } from './chaos.js';
-import { checkConservation, checkExpected, checkLeftovers, outcomeOf } from './checks.js';
+import { checkConservation, checkExpected, checkLeftovers, checkRequests, outcomeOf } from './checks.js';
 import { cancel, plan, receiveRequest, request } from './client.js';
 import { NO_FAULTS, type FaultOdds } from './faults.js';
 import { flush } from './flush.js';
@@ -19,7 +19,10 @@ import { LIMITS, type Limits, type RunOptions, type RunResult } from './options.
 import { perform, planScript, type ScriptedEvent } from './script.js';
 import { fire, step } from './steps.js';
 
-/** How often phase two looks whether everything has ended: it has when it has for two looks in a row, or nothing is to come. */
+/**
+ * How often phase two looks whether everything has ended: it has when it has for two looks in a row. Then what is still on its way must arrive
+ * and every timer run out (late messages must not harm, and nobody may go on for ever), unless a site is gone that somebody keeps asking.
+ */
 const LOOK_MS = 1000;
 
 export function simulate(options: RunOptions): RunResult {
@@ -156,7 +159,9 @@ class Run {
     const open = world.transactions.filter(({ system, view }) => !system.ended(view, living));
     const quiet = world.queue.size === 0;
     this.looks = open.length > 0 || waiting ? 0 : this.looks + 1;
-    if (this.looks >= 2 || (this.looks === 1 && quiet)) return this.settled(living, whole);
+    const settled = this.looks >= 2 || (this.looks === 1 && quiet);
+    if (this.looks <= 2) this.lastMs = world.nowMs;
+    if (settled && !(whole && isBusy(world))) return this.settled(living, whole);
     const stuck = quiet && (whole || open.some(({ system }) => system.nonBlocking));
     if (world.nowMs > this.deadlineMs || stuck) throw new Violation(`AC5: ${this.describe(open, whole)}`);
     const blocked = open.length > 0 && !whole && !waiting && open.every(({ system }) => !system.nonBlocking);
@@ -171,8 +176,8 @@ class Run {
   private settled(living: ReadonlySet<SiteName>, whole: boolean): void {
     const { world } = this;
     checkLeftovers(world, living);
-    this.lastMs = world.nowMs;
     if (whole) {
+      checkRequests(world);
       this.over = true;
       return;
     }
@@ -184,7 +189,7 @@ class Run {
 
   private describe(open: readonly Transaction[], whole: boolean): string {
     const who = open.map(({ system }) => `${system.protocol} ${system.txid}`).join(', ');
-    if (who === '') return 'a client is left waiting';
+    if (who === '') return isBusy(this.world) ? 'all has ended, and messages or timers go on' : 'a client is left waiting';
     return `${who} has not ended${whole ? '' : ' at the sites that live'} ${Math.round(this.limits.endMs / 1000)} s after the last fault`;
   }
 
@@ -196,6 +201,11 @@ class Run {
     const scarce = world.sites.some(({ firstStock }) => firstStock < world.transactions.length);
     if (!this.disturbed && !scarce && Object.values(world.counts).every((count) => count === 0)) checkExpected(world);
   }
+}
+
+/** Messages, timers or writes are to come: more than the ends of faults that are over already. */
+function isBusy({ queue }: World): boolean {
+  return queue.some(({ kind, cancelled }) => !cancelled && (kind === DELIVER || kind === TIMER || kind === FLUSH));
 }
 
 function calm({ latencyMs, flushMs }: FaultOdds): FaultOdds {
