@@ -1,7 +1,9 @@
 import type { MigrationInterface } from 'typeorm';
+import { Alerts } from './coordinator/0003-alerts.ts';
 import { ParticipantsAndAudit } from './coordinator/0002-participants-and-audit.ts';
 import { Transactions } from './coordinator/0001-transactions.ts';
 import { Stock } from './inventory/0001-stock.ts';
+import { Reversals } from './inventory/0002-reversals.ts';
 import { Orders } from './orders/0001-orders.ts';
 import { Branch } from './participant/0001-branch.ts';
 import { Accounts } from './payments/0001-accounts.ts';
@@ -18,9 +20,9 @@ export type MigrationSet = 'coordinator' | 'participant' | 'orders' | 'payments'
  * the file. Named one by one, so that every compiler and bundler finds them.
  */
 export const MIGRATIONS: { readonly [S in MigrationSet]: readonly MigrationClass[] } = {
-  coordinator: [Transactions, ParticipantsAndAudit],
+  coordinator: [Transactions, ParticipantsAndAudit, Alerts],
   participant: [Branch],
   orders: [Orders],
   payments: [Accounts],
-  inventory: [Stock],
+  inventory: [Stock, Reversals],
 };

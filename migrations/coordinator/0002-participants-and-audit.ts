@@ -20,6 +20,7 @@ export class ParticipantsAndAudit implements MigrationInterface {
         instance text NOT NULL CHECK (instance <> ''),
         version text NOT NULL,
         operations jsonb NOT NULL CHECK (jsonb_typeof(operations) = 'array'),
+        acceptor boolean NOT NULL,
         first_seen_at timestamptz NOT NULL DEFAULT now(),
         last_seen_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (participant, instance)
@@ -35,6 +36,7 @@ export class ParticipantsAndAudit implements MigrationInterface {
         result text NOT NULL
       );
       CREATE INDEX audit_target ON audit (target, id);
+      CREATE INDEX audit_at ON audit (at);
     `);
   }
 

@@ -102,11 +102,16 @@ describe('POST /v1/transactions', () => {
     expect(paths(schema)).toEqual(['branches[1].payload.amountCents']);
   });
 
-  it.each(['3pc', 'paxos-commit', 'saga'])('refuses %s, which is not built yet, with 422 and a clear word', async (protocol) => {
-    const body = protocol === 'saga' ? { protocol, steps: [{ id: 'a', participant: 'orders', operation: 'place', payload: {} }] } : { ...checkoutRequest(), protocol };
-    const response = await post(body);
-    expectProblem(response, 422, 'PROTOCOL_NOT_AVAILABLE');
-    expect(response.body.detail).toContain(protocol);
+  it.each(['3pc', 'paxos-commit'])('commits by %s as by 2pc', async (protocol) => {
+    const { status, body } = await post({ ...checkoutRequest(), protocol });
+    expect([status, body.protocol, body.status, body.decision]).toEqual([200, protocol, 'committed', 'COMMIT']);
+    const { body: refused } = await post({ ...checkoutRequest({ sku: 's-none' }), protocol });
+    expect(refused).toMatchObject({ protocol, status: 'aborted', reason: { code: 'UNKNOWN_SKU', participant: 'inventory' } });
+  });
+
+  it('refuses a single branch with the name of its participant', async () => {
+    const { body } = await post({ protocol: '2pc', branches: [checkoutRequest({ amountCents: 2_000_000 }).branches[1]] });
+    expect(body).toMatchObject({ status: 'aborted', reason: { code: 'INSUFFICIENT_FUNDS', participant: 'payments' } });
   });
 
   it('refuses a protocol that does not exist', async () => {
@@ -304,7 +309,7 @@ describe('operator actions', () => {
     expectProblem(await act(body.id, { action: 'explode' }), 400);
     expectProblem(await act(unknownTxid, { action: 'cancel' }), 404);
     expectProblem(await act(body.id, { action: 'cancel', comment: 'too late' }), 409);
-    const skip = await act(body.id, { action: 'skip-step', comment: 'no' });
+    const skip = await act(body.id, { action: 'skip-step', step: 'none', comment: 'no' });
     expect([409, 422]).toContain(skip.status);
   });
 

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { ConfigResourceTypes, type Consumer, Kafka, type KafkaMessage, logLevel, Partitioners } from 'kafkajs';
 import { DeadLetterHeader, encodeRecords, type KafkaOptions, KafkaTransport } from '#libs/kafka';
 import { makeTxid, type Message, type ProtocolMessage, shardOf, type Txid } from '#libs/protocol';
@@ -12,6 +14,7 @@ const PAYMENTS: Inbox = { role: 'participant', name: 'payments' };
 const brokers = (): string[] => process.env.KAFKA_BROKERS!.split(',');
 
 let prefix: string;
+let processes = 0;
 let closers: (() => Promise<unknown>)[];
 
 beforeEach(() => {
@@ -24,7 +27,7 @@ afterEach(async () => {
 
 async function connect(options: Partial<KafkaOptions> = {}): Promise<KafkaTransport> {
   const transport = await KafkaTransport.create({
-    brokers: brokers(), clientId: 'test', sender: 'test/1', topicPrefix: prefix, coordinatorShards: SHARDS, participantPartitions: SHARDS, participants: ['payments'],
+    brokers: brokers(), clientId: `test-${++processes}`, sender: 'test/1', topicPrefix: prefix, coordinatorShards: SHARDS, participantPartitions: SHARDS, participants: ['payments'],
     sessionTimeoutMs: 3_000, heartbeatMs: 300, ...options,
   });
   closers.push(() => transport.close());
@@ -280,6 +283,14 @@ describe('what cannot be processed', () => {
   }, 60_000);
 });
 
+/** A program that joins a group, says so, and stays; its session ends a minute after its death. */
+const MEMBER = `
+  const { env: { BROKERS, CLIENT, GROUP, TOPIC } } = process;
+  const consumer = new (require('kafkajs').Kafka)({ brokers: BROKERS.split(','), clientId: CLIENT, logLevel: 0 }).consumer({ groupId: GROUP, sessionTimeout: 60000, rebalanceTimeout: 60000 });
+  consumer.on(consumer.events.GROUP_JOIN, () => console.log('joined'));
+  consumer.connect().then(() => consumer.subscribe({ topic: TOPIC })).then(() => consumer.run({ eachBatch: async () => {} }));
+`;
+
 describe('members of one group', () => {
   async function join(recorder: Recorder): Promise<{ transport: KafkaTransport; subscription: Subscription }> {
     const transport = await connect();
@@ -323,6 +334,18 @@ describe('members of one group', () => {
     expect([...a.txids, ...b.txids].sort()).toEqual([...messages, ...more].map(({ txid }) => txid).sort());
   }, 60_000);
 
+  it('that were killed give way at once to a process of the same name, long before their session ends', async () => {
+    const killed = spawn(process.execPath, ['-e', MEMBER], { env: { ...process.env, BROKERS: brokers().join(','), CLIENT: 'phoenix', GROUP: `${prefix}.coordinator`, TOPIC: `${prefix}.coordinator.inbox` }, stdio: ['ignore', 'pipe', 'inherit'] });
+    closers.push(async () => killed.kill('SIGKILL'));
+    const transport = await connect({ clientId: 'phoenix' });
+    await once(killed.stdout, 'data');
+    killed.kill('SIGKILL');
+    await once(killed, 'exit');
+    const successor = new Recorder();
+    await transport.subscribe(COORDINATOR, successor);
+    await hold('the successor has all', () => successor.partitions.length === SHARDS);
+  }, 60_000);
+
   it('that leave while they are still joining keep no partitions', async () => {
     const a = new Recorder();
     const { transport } = await join(a);
@@ -348,6 +371,17 @@ describe('a start', () => {
   it('refuses a partition count other than the cluster’s, and says which one is right', async () => {
     await connect();
     await expect(connect({ coordinatorShards: 16 })).rejects.toMatchObject({ code: 'INVALID_CONFIGURATION', message: expect.stringContaining('set COORDINATOR_SHARDS=4') as unknown });
+  }, 60_000);
+
+  it('can ask how long the cluster keeps the records of an inbox, whoever has set it', async () => {
+    const transport = await connect({ retentionMs: 3_600_000 });
+    expect(await transport.retentionMs(PAYMENTS)).toBe(3_600_000);
+    const setTo = (value: string): Promise<unknown> => withAdmin((admin) => admin.alterConfigs({ validateOnly: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: `${prefix}.payments.inbox`, configEntries: [{ name: 'retention.ms', value }] }] }));
+    await setTo('7200000');
+    await eventually('the new setting', async () => expect(await transport.retentionMs(PAYMENTS)).toBe(7_200_000));
+    await setTo('-1');
+    await eventually('no limit', async () => expect(await transport.retentionMs(PAYMENTS)).toBe(Infinity));
+    expect(await transport.retentionMs({ role: 'participant', name: 'nobody' })).toBeNull();
   }, 60_000);
 
   it('gives up with a typed error when no broker answers', async () => {

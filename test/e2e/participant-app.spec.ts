@@ -7,8 +7,9 @@ import { Injectable, Module } from '@nestjs/common';
 import { MemoryTransport } from '#libs/kafka';
 import { Commit, Participant, participantApp } from '#libs/participant';
 import { createPool, type Pool } from '#libs/postgres';
-import { makeTxid, type Message, type Txid } from '#libs/protocol';
+import { BALLOT_ZERO, makeTxid, type Message, type Txid } from '#libs/protocol';
 import type { RunningApp, StartApp } from '#libs/service';
+import { startAcceptor } from '../../apps/acceptor/src/app.js';
 import { startPayments } from '../../apps/payments/src/app.js';
 import { eventually } from '../support/eventually.js';
 
@@ -80,7 +81,7 @@ async function connectionsOf(name: string): Promise<number> {
 describe('a participant service', () => {
   it('announces its operations with their schemas', async () => {
     const announcement = await eventually('announcement', async () => heard.find((message) => message.kind === 'ANNOUNCE') ?? Promise.reject(new Error('none')), 10_000);
-    expect(announcement).toMatchObject({ participant: 'payments', instance: 'one', version: '0.1.0', operations: [{ name: 'debit', payloadSchema: { required: ['orderId', 'customerId', 'amountCents'] } }] });
+    expect(announcement).toMatchObject({ participant: 'payments', instance: 'one', version: '0.1.0', acceptor: true, operations: [{ name: 'debit', uses: ['branch', 'step'], stepKinds: ['pivot', 'retriable'], payloadSchema: { required: ['orderId', 'customerId', 'amountCents'] } }] });
   });
 
   it('votes, commits, acknowledges, and shows the effects to readers', async () => {
@@ -114,15 +115,53 @@ describe('a participant service', () => {
     await prepare(txid, 1, 'c-2');
     await answer('VOTE', txid);
     const { body } = await get('/metrics');
-    expect(body).toMatch(/concordat_participant_votes_total\{operation="debit",vote="no",code="INSUFFICIENT_FUNDS"\} 1/);
-    expect(body).toMatch(/concordat_participant_votes_total\{operation="unknown",vote="no",code="UNKNOWN_OPERATION"\} 1/);
-    expect(body).toMatch(/concordat_participant_in_doubt 1\n/);
-    expect(body).toMatch(/concordat_participant_in_doubt_oldest_seconds 0?\.?\d+/);
+    expect(body).toMatch(/concordat_participant_votes_total\{protocol="2pc",operation="debit",vote="no",code="INSUFFICIENT_FUNDS"\} 1/);
+    expect(body).toMatch(/concordat_participant_votes_total\{protocol="2pc",operation="unknown",vote="no",code="UNKNOWN_OPERATION"\} 1/);
+    expect(body).toMatch(/concordat_participant_in_doubt\{protocol="2pc"\} 1\n/);
+    expect(body).toMatch(/concordat_participant_in_doubt_oldest_seconds\{protocol="2pc"\} 0?\.?\d+/);
     expect(body).toMatch(/concordat_participant_batch_size_count\{operation="debit",action="prepare"\} [1-9]/);
     expect(body).toMatch(/concordat_participant_parked 0\n/);
     await tell({ kind: 'ABORT', txid, branch: 0, reason: { code: 'CANCELLED' }, ack: true });
     await answer('ACK', txid);
-    expect((await get('/metrics')).body).toMatch(/concordat_participant_in_doubt 0\n/);
+    expect((await get('/metrics')).body).toMatch(/concordat_participant_in_doubt\{protocol="2pc"\} 0\n/);
+  });
+
+  it('lists what is in doubt, with its age, to readers', async () => {
+    const txid = newTxid();
+    await prepare(txid, 1, 'c-2');
+    await answer('VOTE', txid);
+    expect((await get('/v1/branches/in-doubt', null)).status).toBe(401);
+    expect((await get('/v1/branches/in-doubt', tokens.submit)).status).toBe(403);
+    const { body } = await get('/v1/branches/in-doubt');
+    expect(body).toMatchObject({ participant: 'payments', instance: 'one', count: 1, branches: [{ participant: 'payments', txid, branch: 0, protocol: '2pc', blocked: false }] });
+    expect(body.branches[0].ageMs).toBeGreaterThanOrEqual(0);
+    await tell({ kind: 'ABORT', txid, branch: 0, reason: { code: 'CANCELLED' }, ack: true });
+    await answer('ACK', txid);
+    expect((await get('/v1/branches/in-doubt')).body).toMatchObject({ count: 0, branches: [] });
+    expect((await get('/v1/branches/parked')).body).toMatchObject({ participant: 'payments', count: 0, branches: [] });
+  });
+
+  it('pays as the pivot of a saga, once, and counts that by protocol', async () => {
+    const txid = newTxid();
+    const before = (await get('/customers/c-2')).body.balanceCents as number;
+    const execute = { protocol: 'saga', kind: 'EXECUTE', txid, branch: 2, step: 'debit', stepKind: 'pivot', operation: 'debit', payload: { orderId: `o-${txid}`, customerId: 'c-2', amountCents: 7 }, inputs: {} } as const;
+    for (let i = 0; i < 3; i++) await tell(execute);
+    await eventually('three answers', async () => { expect(heard.filter((message) => message.kind === 'EXECUTED' && message.txid === txid)).toHaveLength(3); }, 10_000);
+    expect((await get('/customers/c-2')).body).toMatchObject({ balanceCents: before - 7, heldCents: 0 });
+    const { body } = await get('/metrics');
+    expect(body).toMatch(/concordat_participant_votes_total\{protocol="saga",operation="debit",vote="yes",code=""\} 1/);
+    expect(body).toMatch(/concordat_participant_handler_calls_total\{protocol="saga",operation="debit",action="execute"\} 1/);
+    expect(body).toMatch(/concordat_participant_rows_total\{state="executed"\} 1/);
+    await tell({ protocol: 'saga', kind: 'COMPENSATE', txid, branch: 3, step: 'other', reason: { code: 'CANCELLED' } });
+    await answer('COMPENSATED', txid);
+  });
+
+  it('keeps house: partitions for what is to come are there', async () => {
+    await eventually('partitions', async () => {
+      const { rows: [row] } = await database.query<{ count: number }>("SELECT count(*)::int AS count FROM pg_inherits WHERE inhparent = 'concordat_branch'::regclass");
+      expect(row!.count).toBeGreaterThan(2);
+    }, 10_000);
+    expect((await get('/metrics')).body).toMatch(/concordat_housekeeping_runs_total\{result="done"\} [1-9]/);
   });
 
   it('says that it is not ready while its database is away, and votes once it is back', async () => {
@@ -149,7 +188,7 @@ describe('a participant service', () => {
     await answer('VOTE', txid);
     await app.close();
     // The server notices the end of a connection a moment after the client.
-    await eventually('no connection is left', async () => { expect(await connectionsOf('concordat-payments')).toBe(0); });
+    await eventually('no connection is left', async () => { expect(await connectionsOf('concordat-payments')).toBe(0); expect(await connectionsOf('concordat-payments-housekeeping')).toBe(0); });
     const before = heard.length;
     app = await startPayments(env, { transport });
     await eventually('an inquiry from the new instance', async () => {
@@ -158,6 +197,30 @@ describe('a participant service', () => {
     await tell({ kind: 'COMMIT', txid, branch: 0 });
     await answer('ACK', txid);
   }, 30_000);
+});
+
+describe('an acceptor of its own', () => {
+  const name = `acceptor_${randomUUID().replaceAll('-', '')}`;
+  const acceptorUrl = new URL(process.env.PG_ADMIN_URL!);
+  acceptorUrl.pathname = `/${name}`;
+  let acceptor: RunningApp;
+  beforeAll(async () => { acceptor = await startAcceptor({ ...env, ACCEPTOR_NAME: 'acceptor-7', ACCEPTOR_DATABASE_URL: acceptorUrl.href, ACCEPTOR_PORT: '0' }, { transport }); }, 60_000);
+  afterAll(() => acceptor?.close());
+
+  it('announces itself without operations', async () => {
+    const announcement = await eventually('announcement', async () => heard.find((message) => message.kind === 'ANNOUNCE' && message.participant === 'acceptor-7') ?? Promise.reject(new Error('none')), 10_000);
+    expect(announcement).toMatchObject({ instance: 'one', acceptor: true, operations: [] });
+    expect(acceptor.name).toBe('acceptor-7');
+  });
+
+  it('accepts votes and tells the coordinator, and refuses to be a participant', async () => {
+    const txid = newTxid();
+    await transport.send([{ to: { role: 'acceptor', name: 'acceptor-7' }, message: { protocol: 'paxos-commit', kind: 'PHASE_2A', txid, ballot: BALLOT_ZERO, peers: ['payments'], values: ['prepared'], leader: { role: 'coordinator' } } }]);
+    expect(await answer('PHASE_2B', txid)).toMatchObject({ acceptor: 'acceptor-7', ballot: BALLOT_ZERO, values: ['prepared'] });
+    const other = newTxid();
+    await transport.send([{ to: { role: 'participant', name: 'acceptor-7' }, message: { kind: 'PREPARE', txid: other, branch: 0, operation: 'debit', payload: {}, peers: ['acceptor-7'] } }]);
+    expect(await answer('VOTE', other)).toMatchObject({ vote: 'no' });
+  });
 });
 
 @Injectable()

@@ -2,48 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import * as fc from 'fast-check';
-import { Column, DataSource, Entity, type EntityManager, PrimaryColumn } from 'typeorm';
-import {
-  Abort, AbortMany, type BranchCall, Commit, CommitMany, defineParticipant, Participant, ParticipantHandlerRunner, Prepare, PrepareMany, vote, type VoteResult,
-} from '#libs/participant';
-import { isTransientDatabaseError, migrate, TypeOrmBranchStore } from '#libs/postgres';
-import type { HandlerAction, Json, Txid } from '#libs/protocol';
-import type { HandlerCall, HandlerResult } from '#libs/runtime';
+import { Column, Entity, type EntityManager, PrimaryColumn } from 'typeorm';
+import { Abort, AbortMany, type BranchCall, Commit, CommitMany, Participant, Prepare, PrepareMany, vote, type VoteResult } from '#libs/participant';
+import { isTransientDatabaseError } from '#libs/postgres';
+import type { Json } from '#libs/protocol';
+import type { HandlerCall } from '#libs/runtime';
 import { InventoryParticipant, OrdersParticipant, PaymentsParticipant } from '#libs/shop';
-
-/** One participant's handlers over a database of their own, without driver and transport. */
-class Bench {
-  private constructor(readonly db: DataSource, private readonly store: TypeOrmBranchStore, private readonly runner: ParticipantHandlerRunner) {}
-
-  static async open(role: Parameters<typeof migrate>[1], participant: object, entities: Function[] = []): Promise<Bench> {
-    const url = new URL(process.env.PG_ADMIN_URL!);
-    url.pathname = `/sdk_${randomUUID().replaceAll('-', '')}`;
-    await migrate(url.href, role);
-    const db = await new DataSource({ type: 'postgres', url: url.href, entities: entities as never, poolSize: 6, extra: { pipeline: true } }).initialize();
-    const store = new TypeOrmBranchStore(db);
-    return new Bench(db, store, new ParticipantHandlerRunner(defineParticipant(role, [participant]), { isTransient: (error) => store.isTransient(error) }));
-  }
-
-  /** One batch in one local transaction; what each call got: a vote, a reason code, `done` or `failed`. */
-  async run(...calls: readonly HandlerCall[]): Promise<readonly string[]> {
-    return (await this.store.transact((tx) => this.runner.run(tx, calls))).map(said);
-  }
-
-  async rows<Row>(sql: string, values: unknown[] = []): Promise<Row[]> {
-    return this.db.query(sql, values);
-  }
-
-  close(): Promise<void> {
-    return this.db.destroy();
-  }
-}
-
-function said(result: HandlerResult): string {
-  return result.ok ? result.vote?.reason?.code ?? result.vote?.vote ?? 'done' : 'failed';
-}
-
-const call = (action: HandlerAction, operation: string, payload: Json): HandlerCall => ({ action, operation, payload, result: null, txid: randomUUID() as Txid, branch: 0 });
-const as = (action: HandlerAction, calls: readonly HandlerCall[]): readonly HandlerCall[] => calls.map((c) => ({ ...c, action }));
+import { handlerCall as call, inAction as as, SdkBench as Bench } from '../support/sdk-bench.js';
 
 /** Payments and inventory keep the same kind of books: something free, something held, and a journal of what has gone. */
 interface Books {
@@ -191,8 +156,7 @@ describe.each([PAYMENTS, INVENTORY])('the operation of $role', (books) => {
       }
     };
     await Promise.all([worker(), worker(), worker(), worker()]);
-    const [row] = await bench.rows<{ deadlocks: string }>('SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()');
-    expect(row!.deadlocks).toBe('0');
+    expect(await bench.deadlocks()).toBe('0');
   }, 60_000);
 });
 

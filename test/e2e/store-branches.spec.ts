@@ -1,9 +1,9 @@
 import { jest } from '@jest/globals';
 import { TypeOrmBranchStore } from '#libs/postgres';
 import type { BranchRow, Txid } from '#libs/protocol';
-import type { BranchTransaction } from '#libs/runtime';
+import type { AnyBranchRow, BranchKey, BranchTransaction } from '#libs/runtime';
 import { DataSource, type EntityManager } from 'typeorm';
-import { freshDatabase, newTxid, waitingForLock } from '../support/store.js';
+import { freshDatabase, newTxid, site, waitingForLock } from '../support/store.js';
 
 jest.setTimeout(60_000);
 
@@ -19,14 +19,17 @@ describe('the branch store', () => {
 
   afterAll(async () => source?.destroy());
 
-  function row(txid: Txid, more: Partial<BranchRow> = {}): BranchRow {
+  function row(txid: Txid, more: Partial<BranchRow> = {}): AnyBranchRow {
     return {
-      txid, branch: 1, state: 'prepared', onePhase: false, operation: 'debit', payload: { customerId: 'c-1', note: '"{\\}"' }, peers: ['orders', 'pay"ments\\'], reason: null, result: null,
+      protocol: '2pc', txid, branch: 1, state: 'prepared', onePhase: false, operation: 'debit', payload: { customerId: 'c-1', note: '"{\\}"' }, peers: ['orders', 'pay"ments\\'], reason: null, result: null,
       updatedAtMs: 1_700_000_000_123, ...more,
     };
   }
 
-  const stored = (txid: Txid): Promise<readonly BranchRow[]> => store.transact((tx) => tx.load([0, 1, 2].map((branch) => ({ txid, branch }))));
+  type Tx = BranchTransaction<EntityManager>;
+  const load = async (tx: Tx, branches: readonly BranchKey[]): Promise<readonly AnyBranchRow[]> => (await tx.load({ branches, acceptors: [], leaders: [] })).branches;
+  const save = (tx: Tx, branches: readonly AnyBranchRow[]): Promise<void> => tx.save(site({ branches }));
+  const stored = (txid: Txid): Promise<readonly AnyBranchRow[]> => store.transact((tx) => load(tx, [0, 1, 2].map((branch) => ({ txid, branch }))));
 
   async function balance(): Promise<string> {
     const [account] = await source.query("SELECT balance_cents FROM account WHERE customer_id = 'c-1'");
@@ -37,10 +40,10 @@ describe('the branch store', () => {
 
   it('inserts what was not there and updates what was, in one set each', async () => {
     const [old, fresh] = [newTxid(0), newTxid(0)];
-    await store.transact(async (tx) => { await tx.save([row(old), row(old, { branch: 2, payload: null, peers: [] })]); });
+    await store.transact(async (tx) => { await save(tx, [row(old), row(old, { branch: 2, payload: null, peers: [] })]); });
     await store.transact(async (tx) => {
-      const [loaded] = await tx.load([{ txid: fresh, branch: 1 }, { txid: old, branch: 1 }]);
-      await tx.save([{ ...loaded!, state: 'committed', updatedAtMs: 1_700_000_000_999 }, row(fresh, { state: 'aborted', operation: '', payload: null, reason: { code: 'CANCELLED' } })]);
+      const [loaded] = await load(tx, [{ txid: fresh, branch: 1 }, { txid: old, branch: 1 }]);
+      await save(tx, [{ ...loaded!, state: 'committed', updatedAtMs: 1_700_000_000_999 } as AnyBranchRow, row(fresh, { state: 'aborted', operation: '', payload: null, reason: { code: 'CANCELLED' } })]);
     });
     expect(await stored(old)).toEqual([row(old, { state: 'committed', updatedAtMs: 1_700_000_000_999 }), row(old, { branch: 2, payload: null, peers: [] })]);
     expect(await stored(fresh)).toEqual([row(fresh, { state: 'aborted', operation: '', payload: null, reason: { code: 'CANCELLED' } })]);
@@ -49,8 +52,8 @@ describe('the branch store', () => {
   it('writes a payload that has changed, and saves the same row twice in one transaction', async () => {
     const txid = newTxid(0);
     await store.transact(async (tx) => {
-      await tx.save([row(txid)]);
-      await tx.save([row(txid, { payload: { changed: true }, result: { held: 5 } })]);
+      await save(tx, [row(txid)]);
+      await save(tx, [row(txid, { payload: { changed: true }, result: { held: 5 } })]);
     });
     expect(await stored(txid)).toEqual([row(txid, { payload: { changed: true }, result: { held: 5 } })]);
   });
@@ -60,7 +63,7 @@ describe('the branch store', () => {
     const before = await balance();
     await expect(store.transact(async (tx) => {
       await spend(tx.handle);
-      await tx.save([row(txid)]);
+      await save(tx, [row(txid)]);
       throw new Error('handler bug');
     })).rejects.toThrow('handler bug');
     expect(await stored(txid)).toEqual([]);
@@ -77,7 +80,7 @@ describe('the branch store', () => {
         await tx.handle.query('SELECT 1/0');
       })).rejects.toMatchObject({ code: '22012' });
       expect(await tx.savepoint(async () => 'kept')).toBe('kept');
-      await tx.save([row(txid)]);
+      await save(tx, [row(txid)]);
     });
     expect(Number(await balance())).toBe(before - 1);
     expect(await stored(txid)).toHaveLength(1);
@@ -86,7 +89,7 @@ describe('the branch store', () => {
   it('does not report success when a handler swallowed an error of the database', async () => {
     const txid = newTxid(0);
     await expect(store.transact(async (tx) => {
-      await tx.save([row(txid)]);
+      await save(tx, [row(txid)]);
       await tx.handle.query('SELECT 1/0').catch(() => undefined);
     })).rejects.toThrow('caught an error of the database');
     expect(await stored(txid)).toEqual([]);
@@ -95,10 +98,10 @@ describe('the branch store', () => {
   it('fails transiently when another process inserts the row between load and save', async () => {
     const txid = newTxid(0);
     const race = store.transact(async (tx) => {
-      expect(await tx.load([{ txid, branch: 1 }])).toEqual([]);
-      await store.transact(async (faster) => { await faster.save([row(txid, { state: 'aborted' })]); });
+      expect(await load(tx, [{ txid, branch: 1 }])).toEqual([]);
+      await store.transact(async (faster) => { await save(faster, [row(txid, { state: 'aborted' })]); });
       await spend(tx.handle);
-      await tx.save([row(txid)]);
+      await save(tx, [row(txid)]);
     });
     const error = await race.catch((e: unknown) => e);
     expect(error).toMatchObject({ code: 'BRANCH_RACE' });
@@ -108,13 +111,13 @@ describe('the branch store', () => {
 
   it('holds loaded rows until the flush', async () => {
     const txid = newTxid(0);
-    await store.transact(async (tx) => { await tx.save([row(txid)]); });
-    let second: Promise<readonly BranchRow[]> | undefined;
+    await store.transact(async (tx) => { await save(tx, [row(txid)]); });
+    let second: Promise<readonly AnyBranchRow[]> | undefined;
     await store.transact(async (tx) => {
-      const [loaded] = await tx.load([{ txid, branch: 1 }]);
+      const [loaded] = await load(tx, [{ txid, branch: 1 }]);
       second = stored(txid);
       await waitingForLock({ query: async (sql: string, values: unknown[]) => ({ rows: await source.query(sql, values) }) }, null);
-      await tx.save([{ ...loaded!, state: 'committed' }]);
+      await save(tx, [{ ...loaded!, state: 'committed' } as AnyBranchRow]);
     });
     expect(await second).toMatchObject([{ state: 'committed' }]);
   });
@@ -122,11 +125,11 @@ describe('the branch store', () => {
   it('gives prepared branches in pages in key order', async () => {
     await source.query('DELETE FROM concordat_branch');
     const txids = Array.from({ length: 5 }, () => newTxid(0));
-    await store.transact((tx) => tx.save([...txids.toReversed().flatMap((txid) => [row(txid, { branch: 2 }), row(txid, { branch: 0 })]), row(newTxid(0), { state: 'committed' })]));
+    await store.transact((tx) => save(tx, [...txids.toReversed().flatMap((txid) => [row(txid, { branch: 2 }), row(txid, { branch: 0 })]), row(newTxid(0), { state: 'committed' })]));
     const keys: string[] = [];
     const sizes: number[] = [];
-    for (let after: BranchRow | null = null; ;) {
-      const page: readonly BranchRow[] = await store.loadPrepared(after, 4);
+    for (let after: AnyBranchRow | null = null; ;) {
+      const page: readonly AnyBranchRow[] = await store.loadUndecided(after, 4);
       sizes.push(page.length);
       keys.push(...page.map((r) => `${r.txid}/${r.branch}`));
       if (page.length < 4) break;
@@ -145,14 +148,14 @@ describe('the branch store', () => {
   });
 
   describe('a handler with transactions of its own', () => {
-    const fail = (tx: BranchTransaction<EntityManager>) => tx.handle.query('SELECT 1 / 0');
+    const fail = (tx: Tx) => tx.handle.query('SELECT 1 / 0');
 
     it('gets a savepoint that it may roll back', async () => {
       const txid = newTxid(0);
       await store.transact(async (tx) => {
-        await tx.load([{ txid, branch: 1 }]);
+        await load(tx, [{ txid, branch: 1 }]);
         await expect(tx.handle.transaction((inner) => inner.query('SELECT 1 / 0'))).rejects.toThrow('division by zero');
-        await tx.save([row(txid)]);
+        await save(tx, [row(txid)]);
       });
       expect(await stored(txid)).toEqual([row(txid)]);
     });
@@ -161,13 +164,13 @@ describe('the branch store', () => {
       const [txid, neighbour] = [newTxid(0), newTxid(0)];
       const before = Number(await balance());
       const error = await store.transact(async (tx) => {
-        await tx.load([{ txid, branch: 1 }, { txid: neighbour, branch: 1 }]);
+        await load(tx, [{ txid, branch: 1 }, { txid: neighbour, branch: 1 }]);
         await tx.savepoint(() => spend(tx.handle));
         await tx.savepoint(async () => {
           await fail(tx).catch(() => undefined);
           await tx.handle.transaction((inner) => inner.query('SELECT 1'));
         }).catch(() => undefined);
-        await tx.save([row(txid), row(neighbour)]);
+        await save(tx, [row(txid), row(neighbour)]);
       }).then(() => null, (e: unknown) => e);
       // All of it or none of it: a row without its effect would be a vote for nothing.
       expect(await stored(txid)).toEqual(error === null ? [row(txid)] : []);
@@ -177,9 +180,9 @@ describe('the branch store', () => {
     it('is refused when it ends the transaction by hand', async () => {
       const txid = newTxid(0);
       await expect(store.transact(async (tx) => {
-        await tx.load([{ txid, branch: 1 }]);
+        await load(tx, [{ txid, branch: 1 }]);
         await tx.savepoint(() => tx.handle.query('ROLLBACK'));
-        await tx.save([row(txid)]);
+        await save(tx, [row(txid)]);
       })).rejects.toThrow('ended the transaction');
       expect(await stored(txid)).toEqual([]);
     });
@@ -188,7 +191,7 @@ describe('the branch store', () => {
       const txid = newTxid(0);
       const before = await balance();
       await expect(store.transact(async (tx) => {
-        await tx.load([{ txid, branch: 1 }]);
+        await load(tx, [{ txid, branch: 1 }]);
         await Promise.all([tx.handle.transaction(async (inner) => { await inner.query('SELECT pg_sleep(0.3)'); await spend(inner); }), Promise.reject(new Error('beside it'))]);
       })).rejects.toThrow('beside it');
       await source.query('SELECT pg_sleep(0.5)');

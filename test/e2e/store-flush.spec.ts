@@ -111,7 +111,7 @@ describe('the coordinator store', () => {
       const txid = newTxid(shard);
       const row = begin(txid, { metadata: { note: 'a "quoted" \\ { } , NULL\n\t é 漢', nested: [null, 1.5] }, waitFor: 'finished', idempotency: { key: 'k "1", {x}\\', requestHash: 'h' } });
       await store.flush(batch(epochs, { begins: [row] }));
-      expect(await store.loadUnfinished(shard, null, 10)).toEqual([{ begin: row, register: null }]);
+      expect(await store.loadUnfinished(shard, null, 10)).toEqual([{ begin: row, register: null, progress: [] }]);
     });
 
     it('lets nothing in when one row is refused', async () => {

@@ -1,22 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import { type AtomicCheckout, type Checkout, checkoutRequest as requestOf, type SagaCheckout } from '#libs/shop/checkout';
 
-export interface CheckoutOptions {
-  readonly orderId?: string;
-  readonly customerId?: string;
-  readonly sku?: string;
-  readonly quantity?: number;
-  readonly amountCents?: number;
-}
+export type CheckoutOptions = Partial<Checkout>;
 
-/** The body of api.md's example: one checkout over orders, payments and inventory. */
-export function checkoutRequest(options: CheckoutOptions = {}) {
-  const { orderId = `o-${randomUUID()}`, customerId = 'c-1', sku = 's-1', quantity = 1, amountCents = 1000 } = options;
-  return {
-    protocol: '2pc',
-    branches: [
-      { participant: 'orders', operation: 'place', payload: { orderId, customerId, sku, quantity, amountCents } },
-      { participant: 'payments', operation: 'debit', payload: { orderId, customerId, amountCents } },
-      { participant: 'inventory', operation: 'reserve', payload: { orderId, sku, quantity } },
-    ],
-  };
+/** One checkout over orders, payments and inventory, as the body of POST /v1/transactions: of api.md's example, by default. */
+export function checkoutRequest(options?: CheckoutOptions): AtomicCheckout;
+export function checkoutRequest(options: CheckoutOptions, protocol: AtomicCheckout['protocol']): AtomicCheckout;
+export function checkoutRequest(options: CheckoutOptions, protocol: SagaCheckout['protocol']): SagaCheckout;
+export function checkoutRequest(options: CheckoutOptions, protocol: (AtomicCheckout | SagaCheckout)['protocol']): AtomicCheckout | SagaCheckout;
+export function checkoutRequest(options: CheckoutOptions = {}, protocol: (AtomicCheckout | SagaCheckout)['protocol'] = '2pc'): AtomicCheckout | SagaCheckout {
+  return requestOf(protocol, { orderId: `o-${randomUUID()}`, customerId: 'c-1', sku: 's-1', quantity: 1, amountCents: 1000, ...options });
 }

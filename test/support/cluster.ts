@@ -1,121 +1,86 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { checkInvariants, createPool, type InvariantReport, migrate, seedShop } from '#libs/postgres';
-import type { Txid } from '#libs/protocol';
-import { choosePort } from '../../tools/stack/ports.js';
-import { eventually } from './eventually.js';
+import { checkInvariants, createPool, type DatabaseRole, type InvariantReport, migrate, seedShop } from '#libs/postgres';
+import type { TransactionOutcome, Txid } from '#libs/protocol';
+import { choosePort } from '../../tools/stack/ports.ts';
+import type { ProcessRecords } from '../../tools/stack/process-records.ts';
+import { eventually } from './eventually.ts';
+import { ServiceProcess } from './service-process.ts';
 
-export type ServiceName = 'coordinator' | 'orders' | 'payments' | 'inventory' | 'storefront';
-type DatabaseName = 'coordinator' | 'orders' | 'payments' | 'inventory';
+export { ServiceProcess };
+export type ParticipantName = 'orders' | 'payments' | 'inventory';
+export type DatabaseName = 'coordinator' | ParticipantName;
 type Pool = ReturnType<typeof createPool>;
 
-const DATABASES: readonly DatabaseName[] = ['coordinator', 'orders', 'payments', 'inventory'];
+const PARTICIPANTS: readonly ParticipantName[] = ['orders', 'payments', 'inventory'];
+const DATABASES: readonly DatabaseName[] = ['coordinator', ...PARTICIPANTS];
 
 export interface ClusterOptions {
   readonly adminUrl: string;
+  /** Of databases that lie on servers of their own, so that those can be stopped alone. */
+  readonly adminUrls?: Readonly<Partial<Record<DatabaseName, string>>>;
   readonly brokers: string;
   readonly coordinators?: number;
+  /** Of each participant. */
+  readonly instances?: number;
+  /** Names of sites that are nothing but acceptors of Paxos Commit. */
+  readonly acceptors?: readonly string[];
   readonly storefront?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** Processes can be armed to kill themselves at a crash point. */
+  readonly crashPoints?: boolean;
+  /** What must end with the process that started it is written down here; a test run has a group of its own for that. */
+  readonly records?: ProcessRecords;
 }
 
-/** One service process, which tests may kill and start again. */
-export class ServiceProcess {
-  private child: ChildProcess | null = null;
-  private log = '';
-
-  constructor(readonly name: ServiceName, readonly url: string, private readonly env: NodeJS.ProcessEnv) {}
-
-  get pid(): number | undefined {
-    return this.child?.pid;
-  }
-
-  get output(): string {
-    return this.log;
-  }
-
-  spawn(): void {
-    const main = path.resolve(`dist/apps/${this.name}/src/main.js`);
-    const child = spawn(process.execPath, ['--enable-source-maps', main], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => { this.log = (this.log + bytes.toString()).slice(-200_000); });
-    this.child = child;
-  }
-
-  /** Resolves when the service says that it is ready. */
-  async ready(timeoutMs = 60_000): Promise<void> {
-    await eventually(`${this.name} ready at ${this.url}`, async () => {
-      if (this.child === null || this.child.exitCode !== null) throw new Error(`${this.name} exited ${this.child?.exitCode}:\n${this.log.slice(-4000)}`);
-      const response = await fetch(`${this.url}/health/ready`);
-      if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}\n${this.log.slice(-2000)}`);
-    }, timeoutMs);
-  }
-
-  async start(): Promise<void> {
-    this.spawn();
-    await this.ready();
-  }
-
-  /** No warning, no clean-up: SIGKILL, as a crash would. */
-  async kill9(): Promise<void> {
-    await this.end('SIGKILL');
-  }
-
-  async stop(): Promise<void> {
-    await this.end('SIGTERM');
-  }
-
-  private async end(signal: NodeJS.Signals): Promise<void> {
-    const child = this.child;
-    this.child = null;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = new Promise((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    const hurry = setTimeout(() => child.kill('SIGKILL'), 15_000);
-    await exited;
-    clearTimeout(hurry);
-  }
+interface Members {
+  readonly coordinators: readonly ServiceProcess[];
+  readonly participants: Readonly<Record<ParticipantName, readonly ServiceProcess[]>>;
+  readonly acceptors: readonly ServiceProcess[];
+  readonly storefront: ServiceProcess | null;
 }
 
-/** Coordinators, three participants and (if wanted) the storefront as real processes, with databases and topics of their own. */
+export interface CallOptions {
+  readonly body?: unknown;
+  readonly role?: 'submit' | 'read' | 'operate' | null;
+  readonly headers?: Record<string, string>;
+  readonly url?: string;
+}
+
+/** Coordinators, three participants and (if wanted) acceptors and the storefront as real processes, with databases and topics of their own. */
 export class Cluster {
-  private constructor(
-    readonly coordinators: readonly ServiceProcess[],
-    readonly services: Readonly<Record<'orders' | 'payments' | 'inventory', ServiceProcess>>,
-    readonly storefront: ServiceProcess | null,
-    readonly tokens: Readonly<Record<'submit' | 'read' | 'operate', string>>,
-    readonly pools: Readonly<Record<DatabaseName, Pool>>,
-    readonly topicPrefix: string,
-    private readonly dataDir: string,
-  ) {}
+  readonly coordinators: readonly ServiceProcess[];
+  readonly participants: Readonly<Record<ParticipantName, readonly ServiceProcess[]>>;
+  /** The first instance of each participant. */
+  readonly services: Readonly<Record<ParticipantName, ServiceProcess>>;
+  readonly acceptors: readonly ServiceProcess[];
+  readonly storefront: ServiceProcess | null;
+  readonly tokens: Readonly<Record<'submit' | 'read' | 'operate', string>>;
+  readonly pools: Readonly<Record<DatabaseName, Pool>>;
+  /** Databases of the sites that are nothing but acceptors, by their name. */
+  readonly acceptorPools: Readonly<Record<string, Pool>>;
+  readonly topicPrefix: string;
+  private readonly dataDir: string;
+
+  private constructor(members: Members, databases: Databases, tokens: Cluster['tokens'], id: string, dataDir: string) {
+    Object.assign(this, members);
+    const { orders, payments, inventory } = members.participants;
+    this.services = { orders: orders[0]!, payments: payments[0]!, inventory: inventory[0]! };
+    this.tokens = tokens;
+    this.pools = databases.pools;
+    this.acceptorPools = databases.acceptorPools;
+    this.topicPrefix = id;
+    this.dataDir = dataDir;
+  }
 
   static async start(options: ClusterOptions): Promise<Cluster> {
     const id = `t${randomBytes(4).toString('hex')}`;
     const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'concordat-cluster-'));
-    const urls = Object.fromEntries(DATABASES.map((name) => [name, databaseUrl(options.adminUrl, `${id}_${name}`)])) as Record<DatabaseName, string>;
-    await Promise.all(DATABASES.map((name) => migrate(urls[name], name)));
-    const pools = Object.fromEntries(DATABASES.map((name) => [name, createPool(urls[name], { max: 2, applicationName: 'checker' })])) as unknown as Record<DatabaseName, Pool>;
-    await seedAll(pools);
+    const databases = await makeDatabases(options, id);
     const tokens = writeTokens(path.join(dataDir, 'tokens.json'));
-
-    const coordinatorCount = options.coordinators ?? 1;
-    const ports = await freePorts(coordinatorCount + 4);
-    const at = (port: number): string => `http://127.0.0.1:${port}`;
-    const base: NodeJS.ProcessEnv = {
-      PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: 'production', LOG_LEVEL: 'warn',
-      CONCORDAT_DATA_DIR: dataDir, KAFKA_BROKERS: options.brokers, KAFKA_TOPIC_PREFIX: id,
-      ...Object.fromEntries(DATABASES.map((name) => [`${name.toUpperCase()}_DATABASE_URL`, urls[name]])),
-      ORDERS_PORT: String(ports[0]), PAYMENTS_PORT: String(ports[1]), INVENTORY_PORT: String(ports[2]), STOREFRONT_PORT: String(ports[3]),
-      ORDERS_URL: at(ports[0]!), PAYMENTS_URL: at(ports[1]!), INVENTORY_URL: at(ports[2]!), COORDINATOR_URL: at(ports[4]!),
-      ...options.env,
-    };
-    const coordinators = ports.slice(4).map((port, i) => new ServiceProcess('coordinator', at(port), { ...base, COORDINATOR_PORT: String(port), INSTANCE_ID: `coordinator-${i}` }));
-    const service = (name: 'orders' | 'payments' | 'inventory', i: number): ServiceProcess => new ServiceProcess(name, at(ports[i]!), { ...base, INSTANCE_ID: `${name}-0` });
-    const services = { orders: service('orders', 0), payments: service('payments', 1), inventory: service('inventory', 2) };
-    const storefront = options.storefront === true ? new ServiceProcess('storefront', at(ports[3]!), base) : null;
-    const cluster = new Cluster(coordinators, services, storefront, tokens, pools, id, dataDir);
+    const cluster = new Cluster(await makeMembers(options, databases, id, dataDir), databases, tokens, id, dataDir);
     try {
       await Promise.all(cluster.processes().map((p) => p.start()));
       await cluster.participantsKnown();
@@ -131,11 +96,11 @@ export class Cluster {
   }
 
   processes(): readonly ServiceProcess[] {
-    return [...this.coordinators, ...Object.values(this.services), ...(this.storefront === null ? [] : [this.storefront])];
+    return [...this.coordinators, ...Object.values(this.participants).flat(), ...this.acceptors, ...(this.storefront === null ? [] : [this.storefront])];
   }
 
   /** A request with the given role's token; `role: null` sends none. */
-  async call(method: string, pathAndQuery: string, options: { body?: unknown; role?: 'submit' | 'read' | 'operate' | null; headers?: Record<string, string>; url?: string } = {}): Promise<{ status: number; headers: Headers; body: any }> {
+  async call(method: string, pathAndQuery: string, options: CallOptions = {}): Promise<{ status: number; headers: Headers; body: any }> {
     const role = options.role === undefined ? 'operate' : options.role;
     const response = await fetch((options.url ?? this.url) + pathAndQuery, {
       method,
@@ -150,11 +115,16 @@ export class Cluster {
     return { status: response.status, headers: response.headers, body: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : text };
   }
 
+  /** What the tables say now. */
+  check(answers: ReadonlyMap<Txid, TransactionOutcome> = new Map()): Promise<InvariantReport> {
+    return checkInvariants(this.pools, { answers, acceptors: this.acceptorPools });
+  }
+
   /** Waits until nothing is on its way any more, then checks all invariants; throws what is broken after `timeoutMs`. */
-  async audit(answers: ReadonlyMap<Txid, 'committed' | 'aborted'> = new Map(), timeoutMs = 60_000): Promise<InvariantReport> {
+  async audit(answers: ReadonlyMap<Txid, TransactionOutcome> = new Map(), timeoutMs = 60_000): Promise<InvariantReport> {
     let report: InvariantReport | undefined;
     await eventually('all invariants hold', async () => {
-      report = await checkInvariants(this.pools, answers);
+      report = await this.check(answers);
       if (!report.ok) throw new Error(JSON.stringify(report.checks.filter((c) => !c.ok), null, 1));
     }, timeoutMs);
     return report!;
@@ -165,25 +135,75 @@ export class Cluster {
     return this.processes().map((p) => `--- ${p.name} ${p.url}\n${p.output.slice(-6000)}`).join('\n');
   }
 
-  async stop(): Promise<void> {
-    await Promise.all(this.processes().map((p) => p.stop()));
-    await Promise.all(Object.values(this.pools).map((pool) => pool.end()));
+  /** `now` does not wait for anybody to leave in good order. */
+  async stop(now = false): Promise<void> {
+    await Promise.all(this.processes().map((p) => (now ? p.kill9() : p.stop())));
+    await Promise.all([...Object.values(this.pools), ...Object.values(this.acceptorPools)].map((pool) => pool.end()));
     fs.rmSync(this.dataDir, { recursive: true, force: true });
   }
 
-  private async participantsKnown(): Promise<void> {
+  /** Of the coordinators that run. */
+  async participantsKnown(): Promise<void> {
     await eventually('every coordinator lists the three participants', async () => {
-      for (const coordinator of this.coordinators) {
+      for (const coordinator of this.coordinators.filter((c) => c.alive)) {
         const { body } = await this.call('GET', '/v1/participants', { url: coordinator.url, role: 'read' });
         const names = JSON.stringify(body);
-        for (const name of ['orders', 'payments', 'inventory']) if (!names.includes(`"${name}"`)) throw new Error(`${name} not announced: ${names}`);
+        for (const name of PARTICIPANTS) if (!names.includes(`"${name}"`)) throw new Error(`${name} not announced: ${names}`);
       }
     });
   }
 }
 
-async function seedAll(pools: Readonly<Record<DatabaseName, Pool>>): Promise<void> {
+interface Databases {
+  readonly urls: Readonly<Record<string, string>>;
+  readonly pools: Readonly<Record<DatabaseName, Pool>>;
+  readonly acceptorPools: Readonly<Record<string, Pool>>;
+}
+
+async function makeDatabases({ adminUrl, adminUrls = {}, acceptors = [] }: ClusterOptions, id: string): Promise<Databases> {
+  const make = async (name: string, role: DatabaseRole): Promise<readonly [string, string, Pool]> => {
+    const url = databaseUrl(adminUrls[name as DatabaseName] ?? adminUrl, `${id}_${name.replaceAll('-', '_')}`);
+    await migrate(url, role);
+    return [name, url, createPool(url, { max: 2, applicationName: 'checker', onError: () => undefined })];
+  };
+  const services = await Promise.all(DATABASES.map((name) => make(name, name)));
+  const sites = await Promise.all(acceptors.map((name) => make(name, 'participant')));
+  const poolsOf = (made: typeof services): Readonly<Record<string, Pool>> => Object.fromEntries(made.map(([name, , pool]) => [name, pool]));
+  const pools = poolsOf(services) as Readonly<Record<DatabaseName, Pool>>;
   await Promise.all([seedShop('payments', (sql) => pools.payments.query(sql)), seedShop('inventory', (sql) => pools.inventory.query(sql))]);
+  return { urls: Object.fromEntries([...services, ...sites].map(([name, url]) => [name, url])), pools, acceptorPools: poolsOf(sites) };
+}
+
+async function makeMembers(options: ClusterOptions, { urls }: Databases, id: string, dataDir: string): Promise<Members> {
+  const { coordinators: coordinatorCount = 1, instances = 1, acceptors = [], crashPoints = false, records } = options;
+  const ports = await freePorts(coordinatorCount + PARTICIPANTS.length * instances + acceptors.length + 1);
+  const at = (port: number): string => `http://127.0.0.1:${port}`;
+  const take = (): number => ports.shift()!;
+  const storefrontPort = take();
+  const coordinatorPorts = Array.from({ length: coordinatorCount }, take);
+  const participantPorts = Object.fromEntries(PARTICIPANTS.map((name) => [name, Array.from({ length: instances }, take)])) as Record<ParticipantName, number[]>;
+  const base: NodeJS.ProcessEnv = {
+    PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: crashPoints ? 'test' : 'production', LOG_LEVEL: 'warn',
+    CONCORDAT_DATA_DIR: dataDir, KAFKA_BROKERS: options.brokers, KAFKA_TOPIC_PREFIX: id,
+    ...Object.fromEntries(DATABASES.map((name) => [`${name.toUpperCase()}_DATABASE_URL`, urls[name]])),
+    ...Object.fromEntries(PARTICIPANTS.map((name) => [`${name.toUpperCase()}_URL`, at(participantPorts[name][0]!)])),
+    COORDINATOR_URL: at(coordinatorPorts[0]!), STOREFRONT_PORT: String(storefrontPort),
+    ...options.env,
+  };
+  const member = (app: string, instance: string, port: number, env: NodeJS.ProcessEnv): ServiceProcess => new ServiceProcess({
+    name: app, instance, url: at(port), records, crashFile: crashPoints ? path.join(dataDir, `${instance}.crash-point`) : null, env: { ...base, INSTANCE_ID: instance, ...env },
+  });
+  return {
+    coordinators: coordinatorPorts.map((port, i) => member('coordinator', `coordinator-${i}`, port, { COORDINATOR_PORT: String(port) })),
+    participants: Object.fromEntries(PARTICIPANTS.map((name) => [
+      name, participantPorts[name].map((port, i) => member(name, `${name}-${i}`, port, { [`${name.toUpperCase()}_PORT`]: String(port) })),
+    ])) as unknown as Members['participants'],
+    acceptors: acceptors.map((name) => {
+      const port = take();
+      return member('acceptor', name, port, { ACCEPTOR_NAME: name, ACCEPTOR_DATABASE_URL: urls[name], ACCEPTOR_PORT: String(port) });
+    }),
+    storefront: options.storefront === true ? member('storefront', 'storefront-0', storefrontPort, {}) : null,
+  };
 }
 
 function databaseUrl(adminUrl: string, database: string): string {

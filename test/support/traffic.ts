@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { ConcordatClient, ConcordatError, type Result, type TransactionRequest } from '#libs/client';
-import type { Txid } from '#libs/protocol';
+import type { TransactionOutcome, Txid } from '#libs/protocol';
 import { checkoutRequest } from './checkout.js';
 import type { Cluster } from './cluster.js';
 
 export interface TrafficReport {
   /** What clients were told, by txid. */
-  readonly answers: ReadonlyMap<Txid, 'committed' | 'aborted'>;
+  readonly answers: ReadonlyMap<Txid, TransactionOutcome>;
   /** Of the checkouts that must be refused by a participant: any that was committed. */
   readonly wronglyCommitted: readonly string[];
   readonly committed: number;
@@ -24,7 +24,7 @@ export interface TrafficReport {
 export async function runCheckouts(cluster: Cluster, count: number, onAnswer: (answered: number) => void = () => undefined): Promise<TrafficReport> {
   // Half of them share requests, half have one each: a kill meets both kinds.
   const clients = [true, false].map((gather) => new ConcordatClient({ urls: cluster.coordinators.map((c) => c.url), token: cluster.tokens.submit, gather }));
-  const answers = new Map<Txid, 'committed' | 'aborted'>();
+  const answers = new Map<Txid, TransactionOutcome>();
   const reasons: Record<string, number> = {};
   const wronglyCommitted: string[] = [];
   let lostAtFirst = 0;

@@ -6,7 +6,7 @@ import { createLogger } from '#libs/service';
 import { parse } from 'yaml';
 import { configFromEnv } from '../../apps/coordinator/src/config.js';
 import { storefrontConfig } from '../../apps/storefront/src/config.js';
-import { readSettings } from '../../libs/participant/src/app-settings.js';
+import { readAcceptorSettings, readSettings } from '../../libs/participant/src/app-settings.js';
 import { DATABASES, databaseVariable, SERVICES, settingsFrom } from '../../tools/start/settings.js';
 
 // Nobody runs the containers here; what can drift apart from the code are the variables and ports, and those are compared with it.
@@ -15,6 +15,7 @@ interface ComposeService {
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string | number>>;
   readonly ports?: readonly string[];
+  readonly profiles?: readonly string[];
   readonly healthcheck?: { readonly test: readonly string[] };
 }
 
@@ -50,7 +51,7 @@ function configure(name: string, env: NodeJS.ProcessEnv): { readonly host: strin
     const config = storefrontConfig(env, logger);
     return { ...config, urls: [config.coordinatorUrl, ...Object.values(config.services)] };
   }
-  return { ...readSettings(name, 0, env), brokers: [env.KAFKA_BROKERS!] };
+  return { ...(name === 'acceptor' ? readAcceptorSettings(0, env) : readSettings(name, 0, env)), brokers: [env.KAFKA_BROKERS!] };
 }
 
 describe('docker-compose.yml', () => {
@@ -61,7 +62,7 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it.each([...SERVICES])('configures %s as its code takes it: valid, and with no variable that nobody reads', (name) => {
+  it.each([...SERVICES, 'acceptor'])('configures %s as its code takes it: valid, and with no variable that nobody reads', (name) => {
     const { env, read } = environmentOf(name);
     createLogger(name, env);
     const config = configure(name, env);
@@ -74,6 +75,14 @@ describe('docker-compose.yml', () => {
     const { port } = configure(name, environmentOf(name).env);
     expect(services[name]!.ports).toEqual([`127.0.0.1:\${${name.toUpperCase()}_PORT:-${settingsFrom({}).ports[name]}}:${port}`]);
     expect(services[name]!.healthcheck!.test.join(' ')).toContain(`http://127.0.0.1:${port}/health/ready`);
+  });
+
+  it('starts an acceptor of its own only when asked to', () => {
+    expect(services.acceptor!.profiles).toEqual(['acceptor']);
+    expect(services.acceptor!.command.at(-1)).toBe('dist/apps/acceptor/src/main.js');
+    expect(fs.existsSync('apps/acceptor/src/main.ts')).toBe(true);
+    expect(configure('acceptor', environmentOf('acceptor').env)).toMatchObject({ name: 'acceptor-1', port: 3004 });
+    expect(Object.values(services).filter((service) => service.profiles === undefined).length).toBe(Object.keys(services).length - 1);
   });
 
   it('tells the storefront the addresses at which the others listen', () => {

@@ -24,16 +24,25 @@ interface Ports {
   readonly controller: number;
 }
 
+/** One more way to the broker. Its clients are told to come back to `advertisedPort`: of a proxy in front of `port`. */
+export interface ProxiedListener {
+  /** Capital letters and digits. */
+  readonly name: string;
+  readonly port: number;
+  readonly advertisedPort: number;
+}
+
 /** One broker that is its own controller (KRaft). The short session lets it return 4 s after a kill -9, instead of 12. */
-function properties(logDir: string, ports: Ports): string {
+function properties(logDir: string, ports: Ports, proxied: readonly ProxiedListener[]): string {
   return Object.entries({
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@127.0.0.1:${ports.controller}`,
-    listeners: `PLAINTEXT://127.0.0.1:${ports.client},CONTROLLER://127.0.0.1:${ports.controller}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${ports.client}`,
+    listeners: [`PLAINTEXT://127.0.0.1:${ports.client}`, `CONTROLLER://127.0.0.1:${ports.controller}`, ...proxied.map((l) => `${l.name}://127.0.0.1:${l.port}`)].join(','),
+    'advertised.listeners': [`PLAINTEXT://127.0.0.1:${ports.client}`, ...proxied.map((l) => `${l.name}://127.0.0.1:${l.advertisedPort}`)].join(','),
+    'inter.broker.listener.name': 'PLAINTEXT',
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    'listener.security.protocol.map': ['CONTROLLER', 'PLAINTEXT', ...proxied.map((l) => l.name)].map((name) => `${name}:PLAINTEXT`).join(','),
     'log.dirs': logDir,
     'offsets.topic.replication.factor': 1,
     'transaction.state.log.replication.factor': 1,
@@ -52,10 +61,10 @@ function properties(logDir: string, ports: Ports): string {
 }
 
 /** A Kafka broker on the data folder. @throws SetupError JAVA_MISSING, MAVEN_MISSING, KAFKA_DOWNLOAD_FAILED, SERVER_FAILED */
-export async function startKafka(dataDir: DataDir, options: { readonly ports?: Partial<Ports>; readonly log: (line: string) => void }): Promise<Kafka> {
+export async function startKafka(dataDir: DataDir, options: { readonly ports?: Partial<Ports>; readonly proxied?: readonly ProxiedListener[]; readonly log: (line: string) => void }): Promise<Kafka> {
   const java = findJava();
   if (!java.ok) throw new SetupError('JAVA_MISSING', `${java.problem}; Apache Kafka needs Java 17 or later: install it (${JAVA_HINT}), or set KAFKA_BROKERS to a running cluster.`);
-  const broker = new Broker(dataDir, java.value, await kafkaJars(options.log));
+  const broker = new Broker(dataDir, java.value, await kafkaJars(options.log), options.proxied ?? []);
   await broker.format(options.log);
   const { ports, server } = await broker.startOnFreePorts(options.ports ?? {});
   return {
@@ -77,9 +86,11 @@ class Broker {
   private readonly archiveDraft: string;
   private readonly logDir: string;
   private readonly config: string;
+  private readonly proxied: readonly ProxiedListener[];
 
-  constructor(dataDir: DataDir, java: Java, jars: string) {
+  constructor(dataDir: DataDir, java: Java, jars: string, proxied: readonly ProxiedListener[]) {
     this.dataDir = dataDir;
+    this.proxied = proxied;
     this.java = java;
     // In a fixed order: the class archive fits only the very same class path.
     this.classPath = fs.readdirSync(jars).filter((name) => name.endsWith('.jar')).sort().map((name) => path.join(jars, name)).join(path.delimiter);
@@ -96,7 +107,7 @@ class Broker {
     log('Kafka: formatting its storage');
     fs.rmSync(this.logDir, { recursive: true, force: true });
     const id = clusterId();
-    fs.writeFileSync(this.config, properties(this.logDir, { client: 9092, controller: 9093 }));
+    fs.writeFileSync(this.config, properties(this.logDir, { client: 9092, controller: 9093 }, []));
     const args = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', this.classPath, 'kafka.tools.StorageTool', 'format', '-t', id, '-c', this.config];
     const { code, output } = await runCommand(this.java.command, args);
     if (code !== 0) throw new SetupError('SERVER_FAILED', `Kafka: formatting its storage failed (exit code ${code}):\n${output.trim()}`);
@@ -109,7 +120,7 @@ class Broker {
       const wanted = attempt === 1 ? preferred : {};
       const client = await choosePort(wanted.client);
       const ports = { client, controller: await choosePort(wanted.controller, [client]) };
-      fs.writeFileSync(this.config, properties(this.logDir, ports));
+      fs.writeFileSync(this.config, properties(this.logDir, ports, this.proxied));
       const server = this.server();
       try {
         await server.start();

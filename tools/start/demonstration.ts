@@ -37,7 +37,7 @@ export async function demonstrate(coordinator: Coordinator): Promise<string> {
 }
 
 async function show(coordinator: Coordinator, title: string, amountCents: number): Promise<string> {
-  const answer = await call<Answer>(coordinator, 'POST', '/v1/transactions', checkout(amountCents));
+  const answer = await call<Answer>(coordinator, 'POST', '/v1/transactions', await checkout(amountCents));
   const { events } = await call<{ events: readonly TimelineEvent[] }>(coordinator, 'GET', `/v1/transactions/${answer.id}/timeline`);
   return [
     `${title}: ${outcomeOf(answer)}`,
@@ -55,19 +55,12 @@ function outcomeOf({ status, reason, createdAt, decidedAt }: Answer): string {
   return `${status.toUpperCase()}${took}: ${reason.code}${reason.participant === undefined ? '' : `, said by ${reason.participant}`}${reason.detail ? ` (${reason.detail})` : ''}`;
 }
 
-function checkout(amountCents: number): unknown {
+async function checkout(amountCents: number): Promise<unknown> {
+  // From dist/: only after the build.
+  const { checkoutRequest } = await import('#libs/shop/checkout');
   const n = 1 + Math.floor(Math.random() * 10_000);
-  const [orderId, customerId, sku, quantity] = [`demo-${randomUUID()}`, `c-${n}`, `s-${n}`, 1];
-  return {
-    protocol: '2pc',
-    waitFor: 'finished',
-    branches: [
-      { participant: 'orders', operation: 'place', payload: { orderId, customerId, sku, quantity, amountCents } },
-      { participant: 'payments', operation: 'debit', payload: { orderId, customerId, amountCents } },
-      { participant: 'inventory', operation: 'reserve', payload: { orderId, sku, quantity } },
-    ],
-    metadata: { source: 'npm start' },
-  };
+  const request = checkoutRequest('2pc', { orderId: `demo-${randomUUID()}`, customerId: `c-${n}`, sku: `s-${n}`, quantity: 1, amountCents });
+  return { ...request, waitFor: 'finished', metadata: { source: 'npm start' } };
 }
 
 async function call<T>({ url, submitToken, readToken }: Coordinator, method: string, path: string, body?: unknown): Promise<T> {

@@ -4,37 +4,46 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { InboxStrategy, KafkaTransport } from '#libs/kafka';
 import { createPool, type Pool } from '#libs/postgres';
 import { CoordinatorDriver, type Transport } from '#libs/runtime';
-import { createHttpApp, createLogger, HealthRegistry, listenHttp, type Logger, setupOpenApi, type StartApp } from '#libs/service';
+import { checkAddress, createHttpApp, createLogger, HealthRegistry, listenHttp, type Logger, setupOpenApi, type StartApp } from '#libs/service';
+import type { Resources } from './composition/resources.js';
 import { configFromEnv, type CoordinatorConfig } from './config.js';
-import { CoordinatorModule, type Resources } from './coordinator.module.js';
+import { CoordinatorModule } from './coordinator.module.js';
 import { EventHub } from './events/event-hub.js';
 import { RemoteEvents } from './events/remote-events.js';
+import { Housekeeping } from './housekeeping.js';
 import { mapError } from './http/map-error.js';
 import { Membership } from './membership.js';
+import { CoordinatorMetrics } from './metrics/coordinator-metrics.js';
+import { OpenCounts } from './metrics/open-counts.js';
 import { TransactionLookup } from './reads/transaction-lookup.js';
 import { ParticipantDirectory } from './submit/participant-directory.js';
 import { Submission } from './submit/submission.js';
+import { ALERTS, type MaybeAlerts, type Pools } from './tokens.js';
 
 const NAME = 'coordinator';
-const DRIVER_STOP_MS = 3_000;
+const STOP_LIMIT_MS = 3_000;
 /** Whoever has not read its answer this long after the last wait has ended is not waited for. */
 const READ_MS = 2_000;
 const BATCH_ROUTE = '/v1/transactions::batch';
+/** What people and programs ask is answered from few rows: a statement that takes longer has met a fault. */
+const READ_STATEMENT_MS = 4_000;
+const MAX_READ_CONNECTIONS = 4;
 
 /** Starts the coordinator: HTTP API, shards by the inbox's consumer group, driver. */
 export const startCoordinator: StartApp = async (env, deps = {}) => {
   const logger = createLogger(NAME, env);
   const config = configFromEnv(env, logger, deps.transport !== undefined);
+  await checkAddress(addressOf(config));
   const cleanUp: (() => Promise<unknown>)[] = [];
   const freeAll = async (): Promise<void> => { for (const free of cleanUp.splice(0).reverse()) await free(); };
   try {
-    const pool = createPool(config.databaseUrl, { max: config.databaseConnections, applicationName: `concordat-${NAME}/${config.instance}`, onError: (error) => logger.warn({ err: error }, 'a database connection broke') });
-    cleanUp.push(() => pool.end());
+    const pools = createPools(config, logger);
+    cleanUp.push(() => Promise.all([pools.read.end(), pools.write.end()]));
     const transport = deps.transport ?? await KafkaTransport.create(config.kafka!);
     if (deps.transport === undefined) cleanUp.push(() => transport.close());
-    const app = await createApp({ config, pool, transport }, logger);
+    const app = await createApp({ config, pools, transport }, logger);
     cleanUp.push(() => app.close());
-    const url = await serve(app, { config, pool, transport });
+    const url = await serve(app, { config, pools, transport });
     logger.info({ url }, `listening on ${url}`);
     return { name: NAME, url, close: async () => { await drain(app, config); await freeAll(); } };
   } catch (error) {
@@ -42,6 +51,15 @@ export const startCoordinator: StartApp = async (env, deps = {}) => {
     throw error;
   }
 };
+
+function createPools({ databaseUrl, databaseConnections, instance }: CoordinatorConfig, logger: Logger): Pools {
+  const read = Math.max(1, Math.min(MAX_READ_CONNECTIONS, Math.floor(databaseConnections * 0.4)));
+  const common = { applicationName: `concordat-${NAME}/${instance}`, onError: (error: Error) => logger.warn({ err: error }, 'a database connection broke') };
+  return {
+    write: createPool(databaseUrl, { ...common, max: databaseConnections - read }),
+    read: createPool(databaseUrl, { ...common, max: read, statementTimeoutMs: READ_STATEMENT_MS }),
+  };
+}
 
 async function createApp(resources: Resources, logger: Logger): Promise<NestFastifyApplication> {
   const { auth, limits } = resources.config;
@@ -52,14 +70,21 @@ async function createApp(resources: Resources, logger: Logger): Promise<NestFast
   return app;
 }
 
-async function serve(app: NestFastifyApplication, { config, pool, transport }: Resources): Promise<string> {
-  registerChecks(app, pool, transport);
+async function serve(app: NestFastifyApplication, { config, pools, transport }: Resources): Promise<string> {
+  registerChecks(app, pools.read, transport);
   await app.get(ParticipantDirectory).start();
   app.get(RemoteEvents).start();
+  app.get(CoordinatorMetrics).observeOpen(app.get(OpenCounts));
+  app.get<MaybeAlerts>(ALERTS)?.start();
+  app.get(Housekeeping).start();
   app.connectMicroservice<MicroserviceOptions>({ strategy: new InboxStrategy({ transport, inbox: { role: 'coordinator' } }) });
-  const url = await listenHttp(app, { host: config.host, port: config.port, portVariable: 'COORDINATOR_PORT' });
+  const url = await listenHttp(app, addressOf(config));
   await app.startAllMicroservices();
   return url;
+}
+
+function addressOf({ host, port }: CoordinatorConfig): Parameters<typeof checkAddress>[0] {
+  return { host, port, portVariable: 'COORDINATOR_PORT' };
 }
 
 function registerChecks(app: NestFastifyApplication, pool: Pool, transport: Transport): void {
@@ -82,6 +107,12 @@ async function drain(app: NestFastifyApplication, config: CoordinatorConfig): Pr
   clearTimeout(limit);
   clearTimeout(cut);
   app.get(ParticipantDirectory).stop();
+  await withinLimit(Promise.all([app.get<MaybeAlerts>(ALERTS)?.stop(), app.get(Housekeeping).stop()]));
   // With the broker away a send ends only when the transport is closed, which comes after this.
-  await Promise.race([app.get(CoordinatorDriver).stop(), sleep(DRIVER_STOP_MS, undefined, { ref: false })]);
+  await withinLimit(app.get(CoordinatorDriver).stop());
+}
+
+/** A database or broker that does not answer must not hold a stop up. */
+async function withinLimit(work: Promise<unknown>): Promise<void> {
+  await Promise.race([work, sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
 }

@@ -1,11 +1,12 @@
 import { isTransientDatabaseError } from '#libs/postgres';
 import { type CoordinatorObserver, UnavailableError } from '#libs/runtime';
 import type { Logger } from '#libs/service';
+import type { Alerts } from './alert/alerts.js';
 import type { EventHub } from './events/event-hub.js';
 import type { CoordinatorMetrics } from './metrics/coordinator-metrics.js';
 
-/** Lets metrics, event streams and the log know what the driver does. */
-export function observerOf(metrics: CoordinatorMetrics, hub: EventHub, logger: Logger): CoordinatorObserver {
+/** Lets metrics, event streams, the webhook and the log know what the driver does. */
+export function observerOf(metrics: CoordinatorMetrics, hub: EventHub, alerts: Pick<Alerts, 'wake'> | null, logger: Logger): CoordinatorObserver {
   return {
     begun: (view) => {
       metrics.transactionBegun(view);
@@ -18,6 +19,13 @@ export function observerOf(metrics: CoordinatorMetrics, hub: EventHub, logger: L
     finished: (view) => {
       metrics.transactionFinished(view);
       hub.publish('finished', view);
+    },
+    attention: (view) => {
+      metrics.needsAttention(view);
+      hub.publish('attention', view);
+      alerts?.wake();
+      const { txid, attention } = view;
+      logger.error({ txid, step: attention?.step, reason: attention?.why }, 'a transaction needs a person');
     },
     flushed: (stats) => metrics.flushed(stats),
     fenced: (shards) => {

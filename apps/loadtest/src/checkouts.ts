@@ -1,11 +1,4 @@
-/** One checkout of the shop, the same for every way of running it. */
-export interface Checkout {
-  readonly orderId: string;
-  readonly customerId: string;
-  readonly sku: string;
-  readonly quantity: number;
-  readonly amountCents: number;
-}
+import type { Checkout } from '#libs/shop/checkout';
 
 const SEEDED = 10_000;
 

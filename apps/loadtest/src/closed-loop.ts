@@ -1,5 +1,11 @@
 export type Ending = 'committed' | 'aborted' | 'unknown';
 
+/** A saga that completed counts as committed, one that was compensated as aborted. */
+export function endingOf(outcome: Ending | 'completed' | 'compensated'): Ending {
+  if (outcome === 'completed') return 'committed';
+  return outcome === 'compensated' ? 'aborted' : outcome;
+}
+
 export interface ClosedLoopResult {
   readonly concurrency: number;
   readonly seconds: number;

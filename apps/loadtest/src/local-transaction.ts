@@ -1,5 +1,5 @@
 import { createPool } from '#libs/postgres';
-import type { Checkout } from './checkouts.js';
+import type { Checkout } from '#libs/shop/checkout';
 import type { Ending } from './closed-loop.js';
 
 type Pool = ReturnType<typeof createPool>;

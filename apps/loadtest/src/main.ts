@@ -1,8 +1,10 @@
 import { ConcordatClient } from '#libs/client';
-import { checkoutSource, type Checkout } from './checkouts.js';
-import { type Ending, runClosedLoop } from './closed-loop.js';
+import { checkoutRequest } from '#libs/shop/checkout';
+import { checkoutSource } from './checkouts.js';
+import { type Ending, endingOf, runClosedLoop } from './closed-loop.js';
 import { cpuSeconds } from './cpu.js';
 import { localCheckouts } from './local-transaction.js';
+import { offerCheckouts, renderOpenLoop } from './offer-checkouts.js';
 import { LOAD_HELP, type LoadOptions, OptionError, parseLoadOptions } from './options.js';
 import { type LoadRun, renderTable } from './report.js';
 
@@ -11,6 +13,11 @@ async function main(): Promise<number> {
   if (options === 'help') {
     process.stdout.write(LOAD_HELP);
     return 0;
+  }
+  if (options.ratePerSecond !== null) {
+    const result = await offerCheckouts(options, options.ratePerSecond);
+    process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `\n${renderOpenLoop(result)}\n`);
+    return result.endings.unknown === 0 ? 0 : 1;
   }
   const runs = await measure(options);
   process.stdout.write(options.json ? `${JSON.stringify({ runs }, null, 2)}\n` : `\n${renderTable(runs)}\n`);
@@ -33,24 +40,13 @@ async function measure(options: LoadOptions): Promise<LoadRun[]> {
   try {
     for (const concurrency of options.concurrencies) {
       if (local !== null) await run('local transaction', concurrency, () => local.attempt(next()));
-      await run(`concordat 2pc, ${options.http}`, concurrency, async () => (await client.run(distributed(next()))).outcome);
+      await run(`concordat ${options.protocol}, ${options.http}`, concurrency, async () => endingOf((await client.run(checkoutRequest(options.protocol, next()))).outcome));
     }
   } finally {
     await client.close();
     await local?.close();
   }
   return runs;
-}
-
-function distributed(c: Checkout) {
-  return {
-    protocol: '2pc' as const,
-    branches: [
-      { participant: 'orders', operation: 'place', payload: { orderId: c.orderId, customerId: c.customerId, sku: c.sku, quantity: c.quantity, amountCents: c.amountCents } },
-      { participant: 'payments', operation: 'debit', payload: { orderId: c.orderId, customerId: c.customerId, amountCents: c.amountCents } },
-      { participant: 'inventory', operation: 'reserve', payload: { orderId: c.orderId, sku: c.sku, quantity: c.quantity } },
-    ],
-  };
 }
 
 main().then((code) => { process.exitCode = code; }, (error: unknown) => {

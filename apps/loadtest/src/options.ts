@@ -1,7 +1,11 @@
 import { parseArgs } from 'node:util';
+import { type Protocol, PROTOCOLS } from './protocols.js';
 
 export interface LoadOptions {
   readonly concurrencies: readonly number[];
+  /** Arrivals a second of an open loop; null: closed loops. */
+  readonly ratePerSecond: number | null;
+  readonly protocol: Protocol;
   readonly seconds: number;
   readonly warmupSeconds: number;
   readonly coordinatorUrls: readonly string[];
@@ -15,8 +19,10 @@ export interface LoadOptions {
   readonly watch: ReadonlyMap<string, number>;
 }
 
-export const LOAD_HELP = `npm run load -- [options]      closed-loop checkouts, beside the same checkout as one local transaction
+export const LOAD_HELP = `npm run load -- [options]      checkouts: closed loops beside the same checkout as one local transaction, or an open loop
 
+  --rate R             open loop: so many arrivals a second, answered or not; latency counts from the intended start (default: closed loops)
+  --protocol P         ${PROTOCOLS.join(', ')} (default 2pc)
   --concurrency LIST   clients, comma separated              (default 1,16,64,256)
   --seconds N          measured seconds of each run, 1..600  (default 10)
   --warmup N           seconds before it, 0..600             (default 3)
@@ -39,6 +45,8 @@ export function parseLoadOptions(argv: readonly string[], env: NodeJS.ProcessEnv
   if (values.help === true) return 'help';
   return {
     concurrencies: values.concurrency!.split(',').map((part) => integer('--concurrency', part, 1, 10_000)),
+    ratePerSecond: values.rate === undefined ? null : integer('--rate', values.rate, 1, 100_000),
+    protocol: protocolOf(values.protocol!),
     seconds: integer('--seconds', values.seconds!, 1, 600),
     warmupSeconds: integer('--warmup', values.warmup!, 0, 600),
     localPool: integer('--local-pool', values['local-pool']!, 1, 200),
@@ -56,7 +64,7 @@ function parse(argv: readonly string[]) {
     return parseArgs({
       args: [...argv], strict: true, allowPositionals: false,
       options: {
-        concurrency: { type: 'string', default: '1,16,64,256' }, seconds: { type: 'string', default: '10' }, warmup: { type: 'string', default: '3' },
+        concurrency: { type: 'string', default: '1,16,64,256' }, rate: { type: 'string' }, protocol: { type: 'string', default: '2pc' }, seconds: { type: 'string', default: '10' }, warmup: { type: 'string', default: '3' },
         'local-pool': { type: 'string', default: '16' }, http: { type: 'string', default: 'gathered' }, json: { type: 'boolean' }, help: { type: 'boolean' },
       },
     }).values;
@@ -68,6 +76,12 @@ function parse(argv: readonly string[]) {
 function httpWay(text: string): 'one' | 'gathered' {
   if (text !== 'one' && text !== 'gathered') throw new OptionError(`--http takes one or gathered, got "${text}"`);
   return text;
+}
+
+function protocolOf(text: string): Protocol {
+  const protocol = PROTOCOLS.find((name) => name === text);
+  if (protocol === undefined) throw new OptionError(`--protocol takes ${PROTOCOLS.join(', ')}, got "${text}"`);
+  return protocol;
 }
 
 function integer(option: string, text: string, min: number, max: number): number {

@@ -1,7 +1,8 @@
 import type { ClosedLoopResult } from './closed-loop.js';
+import type { Protocol } from './protocols.js';
 
 export interface LoadRun {
-  readonly way: 'concordat 2pc, one' | 'concordat 2pc, gathered' | 'local transaction';
+  readonly way: `concordat ${Protocol}, ${'one' | 'gathered'}` | 'local transaction';
   readonly result: ClosedLoopResult;
 }
 

@@ -54,7 +54,6 @@ function driverFigures(result: DriverSeedsResult): string[] {
   return [
     figure('transactions', `${grouped(result.committed + result.aborted)}: ${grouped(result.committed)} committed, ${grouped(result.aborted)} aborted`),
     figure('healing', `at most ${duration(result.slowestHealing.ms)} of simulated time (seed ${result.slowestHealing.seed})`),
-    figure('outcomes', `${grouped(result.outcomesNotTold)} events lost by a crash between END and their sending`),
   ];
 }
 

@@ -66,7 +66,7 @@ What is not given is drawn from each seed:
   --faults K=V,...   odds, rates and times: loss=0.1,partitions=off; or none (a wrong key names them all)
 
   --mutant NAME      a broken machine of the protocol (npm run mutants)
-  --driver           2pc with the production driver of libs/runtime around the machines
+  --driver           the production driver of libs/runtime around the machines (any protocol but textbook-3pc)
   --json             one JSON object instead of text
   --help             this text
 
@@ -127,7 +127,8 @@ function replayOf(text: string): { readonly protocol: ProtocolKey | undefined; r
 function checkTogether({ protocol, driver, mutant, f, coordinators, faults }: Job): void {
   if (f !== null && protocol !== 'paxos-commit' && protocol !== 'mixed') throw new OptionError(`--f belongs to paxos-commit and mixed, got --protocol ${protocol}`);
   if (mutant !== null) mutantNamed(protocol, mutant);
-  if (driver && protocol !== '2pc') throw new OptionError(`--driver drives 2pc, got --protocol ${protocol}`);
+  if (driver && protocol === 'textbook-3pc') throw new OptionError('--driver drives the live protocols; textbook-3pc is for the simulator alone');
+  if (driver && f !== null) throw new OptionError('--f goes without --driver: there the sites are the acceptors');
   if (driver && mutant !== null) throw new OptionError('--mutant breaks a machine, --driver runs the production ones; give one of the two');
   if (driver && coordinators === 1) throw new OptionError('--coordinators takes 2 or more with --driver, got "1"');
   readFaults(driver, faults);

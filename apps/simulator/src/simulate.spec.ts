@@ -72,7 +72,8 @@ describe('the options of npm run simulate', () => {
     ['--protocol 2pc --schedule calm --replay 1', '--replay and --schedule tell one run each'],
     ['--protocol 2pc --page x.html', '--page belongs to --replay and --schedule'],
     ['--protocol 2pc --mutant nobody', '--mutant takes a mutant of 2pc, got "nobody"; there are '],
-    ['--protocol 3pc --driver', '--driver drives 2pc, got --protocol 3pc'],
+    ['--protocol textbook-3pc --driver', '--driver drives the live protocols; textbook-3pc is for the simulator alone'],
+    ['--protocol paxos-commit --driver --f 1', '--f goes without --driver: there the sites are the acceptors'],
     ['--driver --faults loss=0.1', '--faults: the driver has no fault "loss"; there are: '],
     ['--driver --faults slow=2', '--faults: slow takes a number from 0 to 0.9, got "2"'],
   ])('%s: is refused in one line that names the option, what it got and what it takes', (line, message) => {

@@ -68,7 +68,7 @@ function faultFact(faults: FaultOdds): readonly [string, string] {
 export async function replayDriver(job: Job, seed: number): Promise<ToldRun> {
   const { result, trace } = await traceDriverSeed(seed, driverOverridesOf(job));
   return {
-    name: `driver-${seed}`, title: `Two-phase commit under the production driver, seed ${seed}`, command: replayCommand(job, seed), events: trace,
+    name: `driver-${job.protocol}-${seed}`, title: `${job.protocol} under the production driver, seed ${seed}`, command: replayCommand(job, seed), events: trace,
     violation: result.violations.length === 0 ? null : result.violations.join('; '), outcomes: [],
     facts: [['committed', String(result.committed)], ['aborted', String(result.aborted)], ['healed in', `${result.healedInMs} ms`]],
   };

@@ -1,10 +1,13 @@
 /** A slice of a campaign, and how slices add up; the same in this thread and in others. */
+import type { ProtocolName } from '#libs/protocol';
 import {
   mergeCampaigns, mergeDriverSeeds, protocolUnderTest, runDriverSeeds, runSeeds, type CampaignResult, type DriverRunOptions, type DriverSeedsResult, type Overrides,
   type ProtocolUnderTest,
 } from '#libs/simulator';
 import { factoryOf, mutantNamed } from './mutant.js';
 import { readFaults, type Job } from './simulate-options.js';
+
+const LIVE: readonly ProtocolName[] = ['2pc', '3pc', 'paxos-commit', 'saga'];
 
 /** What both kinds of campaign tell. */
 export type SliceResult = CampaignResult | DriverSeedsResult;
@@ -22,8 +25,9 @@ export function overridesOf({ faults, transactions, coordinators }: Job): Overri
   return { faults: readFaults(false, faults), ...(transactions !== null && { transactions }), ...(coordinators !== null && { coordinators }) };
 }
 
-export function driverOverridesOf({ faults, nodes, transactions, coordinators }: Job): Omit<DriverRunOptions, 'seed'> {
+export function driverOverridesOf({ protocol, faults, nodes, transactions, coordinators }: Job): Omit<DriverRunOptions, 'seed'> {
   return {
+    protocols: protocol === 'mixed' ? LIVE : LIVE.filter((name) => name === protocol),
     calm: faults.trim() === 'none', faults: readFaults(true, faults),
     ...(nodes !== null && { participants: nodes }), ...(transactions !== null && { transactions }), ...(coordinators !== null && { coordinators }),
   };

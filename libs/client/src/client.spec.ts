@@ -1,65 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { ConcordatClient, type ClientOptions } from './client.js';
+import { ConcordatClient } from './client.js';
 import { ConcordatError } from './errors.js';
+import { client, closeAll, committed, coordinator, dropped, json, type Reply, request, type Seen, silent, transaction, unreachableUrl } from './testing/fake-coordinator.js';
 import type { TransactionRequest, UnknownOutcome } from './types.js';
 
-interface Seen {
-  readonly method: string;
-  readonly path: string;
-  readonly key: string | undefined;
-  readonly prefer: string | undefined;
-  readonly authorization: string | undefined;
-  readonly body: any;
-}
-
-type Reply = (response: http.ServerResponse, seen: Seen) => void;
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => { await Promise.all(opened.splice(0).map((o) => o.close())); });
-
-/** A real HTTP server that answers the n-th request by the n-th reply, and every later one by the last. */
-async function coordinator(...replies: Reply[]): Promise<{ url: string; seen: Seen[]; connections: () => number }> {
-  const seen: Seen[] = [];
-  let connections = 0;
-  const server = http.createServer((request, response) => {
-    let text = '';
-    request.on('data', (chunk: Buffer) => { text += chunk.toString(); });
-    request.on('end', () => {
-      const { 'idempotency-key': key, prefer, authorization } = request.headers;
-      const entry = { method: request.method!, path: request.url!, key: key as string | undefined, prefer: prefer as string | undefined, authorization, body: text === '' ? null : JSON.parse(text) };
-      seen.push(entry);
-      replies[Math.min(seen.length, replies.length) - 1]!(response, entry);
-    });
-  }).on('connection', () => { connections++; });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  opened.push({ close: () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); }) });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen, connections: () => connections };
-}
-
-function client(options: ClientOptions): ConcordatClient {
-  const made = new ConcordatClient({ token: 'secret', ...options });
-  opened.push(made);
-  return made;
-}
-
-const json = (status: number, body: unknown, headers: Record<string, string> = {}): Reply => (response) => {
-  response.writeHead(status, { 'content-type': status >= 400 ? 'application/problem+json' : 'application/json', ...headers }).end(JSON.stringify(body));
-};
-const transaction = (status: string, fields: object = {}) => ({ id: 'tx-1', protocol: '2pc', status, reason: null, branches: [], createdAt: '', decidedAt: null, finishedAt: null, ...fields });
-const committed = json(200, transaction('committed'));
-const dropped: Reply = (response) => { response.destroy(); };
-const silent: Reply = () => undefined;
-const unreachableUrl = async (): Promise<string> => {
-  const server = http.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}`;
-};
-const request: TransactionRequest = { branches: [{ participant: 'payments', operation: 'debit', payload: { amountCents: 1 } }] };
+afterEach(closeAll);
 
 describe('run', () => {
   it('tells a commit, having sent token, protocol, patience and a generated key', async () => {
@@ -394,6 +340,13 @@ describe('concurrent calls', () => {
 });
 
 describe('batch', () => {
+  it('tells an item of which nothing is known as unknown, and when a refused one can be sent again', async () => {
+    const { url } = await coordinator(json(200, { transactions: [{ status: 500, code: 'INTERNAL' }, { status: 504, code: 'OUTCOME_UNKNOWN' }, { status: 429, code: 'OVERLOADED', retryAfter: 3 }] }));
+    const results = await client({ url }).batch([request, request, request], { idempotencyKey: 'b' });
+    expect(results.slice(0, 2)).toMatchObject([{ outcome: 'unknown', idempotencyKey: 'b:0', cause: { code: 'INTERNAL' } }, { outcome: 'unknown', cause: { code: 'OUTCOME_UNKNOWN' } }]);
+    expect(results[2]).toMatchObject({ code: 'OVERLOADED', retryAfterMs: 3_000 });
+  });
+
   it('answers in the order asked, with a refused item as an error in its place', async () => {
     const { url, seen } = await coordinator(json(200, { transactions: [transaction('committed'), { status: 422, code: 'UNKNOWN_OPERATION', title: 'Unknown operation' }, transaction('pending', { id: 'tx-3' })] }));
     const results = await client({ url }).batch([request, request, request], { idempotencyKey: 'b' });

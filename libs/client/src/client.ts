@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bodyOf, ClientErrorCode, ConcordatError, errorOf } from './errors.js';
+import { ConcordatError, errorOf } from './errors.js';
 import { Exchanger, type ExchangeResult } from './exchange.js';
 import { Gatherer, type Item } from './gatherer.js';
-import { Endpoint, type HttpAnswer, type HttpCall, LINES_MEDIA_TYPE } from './http.js';
+import { Endpoint, type HttpCall, LINES_MEDIA_TYPE } from './http.js';
+import { certain, isServerFault, itemError, itemsIn, pendingError, transactionIn, untilOf } from './outcome.js';
 import { timeOrderedKey } from './time-ordered-key.js';
-import type { CallOptions, CertainOutcome, Result, Submitted, Transaction, TransactionRequest, UnknownOutcome } from './types.js';
+import type {
+  BranchesRequest, BranchesResult, CallOptions, Result, SagaRequest, SagaResult, Submitted, Transaction, TransactionRequest, UnknownOutcome,
+} from './types.js';
 
 export interface ClientOptions {
   /** Base URL of one coordinator. */
@@ -40,6 +43,16 @@ const POLL_PAUSE_MS = 100;
  * if (result.outcome === 'aborted') console.log(result.reason?.code);
  * ```
  *
+ * The same for a saga, whose outcome is `completed` or `compensated`:
+ *
+ * ```ts
+ * const result = await client.saga({ steps: [
+ *   { id: 'reserve', participant: 'inventory', operation: 'reserve', payload: { orderId: 'o-1', sku: 's-1', quantity: 1 } },
+ *   { id: 'debit', participant: 'payments', operation: 'debit', kind: 'pivot', payload: { orderId: 'o-1', customerId: 'c-1', amountCents: 1000 } },
+ * ] });
+ * if (result.outcome === 'unknown' && result.attention !== null) console.log(`a person is needed: ${result.attention.reason.code}`);
+ * ```
+ *
  * An aborted transaction is a result. A request that was certainly not taken (refused, or no coordinator within reach for the whole
  * `waitMs`) is thrown as a {@link ConcordatError}. What may have been taken is never thrown: it is `unknown`.
  */
@@ -62,13 +75,22 @@ export class ConcordatClient {
   }
 
   /**
-   * Starts the transaction and waits for its decision. A lost answer is not hidden by repeating the request: it is `unknown` at once,
+   * Starts the transaction and waits for its decision (of a saga: for its end, unless the request says otherwise), longer than one
+   * question to a coordinator waits if `waitMs` does. A lost answer is not hidden by repeating the request: it is `unknown` at once,
    * and `wait` repeats it when the caller wants to know.
    * @throws ConcordatError if the request was certainly not taken
    */
+  run(request: SagaRequest, options?: CallOptions): Promise<SagaResult>;
+  run(request: BranchesRequest, options?: CallOptions): Promise<BranchesResult>;
+  run(request: TransactionRequest, options?: CallOptions): Promise<Result>;
   async run(request: TransactionRequest, options: CallOptions = {}): Promise<Result> {
     const idempotencyKey = options.idempotencyKey ?? timeOrderedKey();
-    return this.ask(request, idempotencyKey, Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS), 'first');
+    return this.ask(request, idempotencyKey, performance.now() + (options.waitMs ?? DEFAULT_WAIT_MS), 'first');
+  }
+
+  /** `run` of a saga, for whom the name says more. @throws ConcordatError if the request was certainly not taken */
+  saga(request: SagaRequest, options: CallOptions = {}): Promise<SagaResult> {
+    return this.run({ ...request, protocol: 'saga' }, options);
   }
 
   /**
@@ -77,18 +99,18 @@ export class ConcordatClient {
    */
   async submit(request: TransactionRequest, options: CallOptions = {}): Promise<Submitted> {
     const idempotencyKey = options.idempotencyKey ?? timeOrderedKey();
-    const deadlineMs = Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
+    const deadlineMs = performance.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
     const call = this.post(bodyText(request), idempotencyKey);
     for (let lost: ConcordatError | null = null; ;) {
       const result = await this.exchanger.exchange(() => call('respond-async'), deadlineMs, 0);
-      if (result.kind === 'answer' && !isServerFault(result.answer)) {
+      if (result.kind === 'answer' && !isServerFault(result.answer.status)) {
         // A refusal of the repetition (an expired token) says nothing of the first attempt.
         if (lost !== null && result.answer.status >= 300) throw lost;
         return { id: transactionIn(result.answer).id, idempotencyKey };
       }
       if (result.kind === 'refused') throw lost ?? result.error;
       lost = lostError(result);
-      if (Date.now() + POLL_PAUSE_MS >= deadlineMs) throw lost;
+      if (performance.now() + POLL_PAUSE_MS >= deadlineMs) throw lost;
       await sleep(POLL_PAUSE_MS);
     }
   }
@@ -99,8 +121,11 @@ export class ConcordatClient {
    * waits (needs the read role). Remains `unknown` only if `waitMs` was not enough.
    * @throws ConcordatError if the coordinator refuses the question itself, which says nothing about the transaction
    */
+  wait(target: UnknownOutcome<SagaRequest>, options?: Pick<CallOptions, 'waitMs'>): Promise<SagaResult>;
+  wait(target: UnknownOutcome<BranchesRequest>, options?: Pick<CallOptions, 'waitMs'>): Promise<BranchesResult>;
+  wait(target: UnknownOutcome | string, options?: Pick<CallOptions, 'waitMs'>): Promise<Result>;
   async wait(target: UnknownOutcome | string, options: Pick<CallOptions, 'waitMs'> = {}): Promise<Result> {
-    const deadlineMs = Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
+    const deadlineMs = performance.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
     if (typeof target !== 'string' && target.request !== null && target.idempotencyKey !== null) {
       return this.ask(target.request, target.idempotencyKey, deadlineMs, 'again', target.id);
     }
@@ -111,23 +136,23 @@ export class ConcordatClient {
 
   /**
    * Many transactions in one HTTP request (the coordinator takes up to 1,000): results in the order asked, a refused one as a
-   * ConcordatError in its place, and every one `unknown` if the answer was lost.
+   * ConcordatError in its place, `unknown` where the coordinator cannot tell, and every one `unknown` if the answer was lost.
    * @param options.idempotencyKey prefix of the items' keys, which are `<prefix>:<place>`
    * @throws ConcordatError if the batch as a whole was certainly not taken
    */
   async batch(requests: readonly TransactionRequest[], options: CallOptions = {}): Promise<readonly (Result | ConcordatError)[]> {
     const prefix = options.idempotencyKey ?? timeOrderedKey();
-    const items = requests.map((request, i) => ({ protocol: '2pc', ...request, idempotencyKey: `${prefix}:${i}` }));
+    const items = requests.map((request, i) => ({ ...withProtocol(request), idempotencyKey: `${prefix}:${i}` }));
     const body = JSON.stringify({ transactions: items });
-    const result = await this.exchanger.exchange((remainingMs) => this.batchCall(remainingMs, body, 'application/json'), Date.now() + (options.waitMs ?? DEFAULT_WAIT_MS), GRACE_MS);
+    const result = await this.exchanger.exchange((remainingMs) => this.batchCall(remainingMs, body, 'application/json'), performance.now() + (options.waitMs ?? DEFAULT_WAIT_MS), GRACE_MS);
     if (result.kind === 'refused') throw result.error;
-    const unknown = (i: number, cause: ConcordatError, id: string | null = null): UnknownOutcome =>
-      ({ outcome: 'unknown', id, idempotencyKey: `${prefix}:${i}`, request: requests[i]!, cause });
-    if (result.kind === 'lost' || isServerFault(result.answer)) return requests.map((_, i) => unknown(i, lostError(result)));
+    const unknown = (i: number, cause: ConcordatError, transaction: Transaction | null = null): UnknownOutcome =>
+      ({ ...told(transaction), outcome: 'unknown', idempotencyKey: `${prefix}:${i}`, request: requests[i]!, cause });
+    if (result.kind === 'lost' || isServerFault(result.answer.status)) return requests.map((_, i) => unknown(i, lostError(result)));
     return itemsIn(result.answer, requests.length).map((item, i) => {
-      if (typeof item.status === 'number') return errorOf({ status: item.status, headers: {}, text: JSON.stringify(item) });
+      if (typeof item.status === 'number') return isServerFault(item.status) ? unknown(i, itemError(item)) : itemError(item);
       const transaction = item as unknown as Transaction;
-      return certain(transaction) ?? unknown(i, pendingError(transaction.id), transaction.id);
+      return certain(transaction, untilOf(transaction, requests[i]!)) ?? unknown(i, pendingError(transaction), transaction);
     });
   }
 
@@ -139,50 +164,55 @@ export class ConcordatClient {
   private async ask(request: TransactionRequest, idempotencyKey: string, deadlineMs: number, time: 'first' | 'again', knownId: string | null = null): Promise<Result> {
     const send = this.sender(request, idempotencyKey);
     const mayThrow = time === 'again';
-    let id = knownId;
+    let last: Pick<UnknownOutcome, 'id' | 'attention'> = { id: knownId, attention: null };
+    const unknown = (cause: ConcordatError): UnknownOutcome => ({ ...last, outcome: 'unknown', idempotencyKey, request, cause });
     for (;;) {
-      const askedAtMs = Date.now();
+      const askedAtMs = performance.now();
       const result = await send(deadlineMs);
-      if (result.kind !== 'answer' || isServerFault(result.answer)) {
+      if (result.kind !== 'answer' || isServerFault(result.answer.status)) {
         // Once a request may have been taken, "certainly not taken" of a later one proves nothing.
         if (result.kind === 'refused' && time === 'first') throw result.error;
-        const giveUp = result.kind === 'refused' || time === 'first' || Date.now() + POLL_PAUSE_MS >= deadlineMs;
-        if (giveUp) return { outcome: 'unknown', id, idempotencyKey, request, cause: lostError(result) };
+        const giveUp = result.kind === 'refused' || time === 'first' || performance.now() + POLL_PAUSE_MS >= deadlineMs;
+        if (giveUp) return unknown(lostError(result));
         await sleep(POLL_PAUSE_MS);
         continue;
       }
       // It was taken before: that a repetition is refused (an expired token) is not its outcome. `wait` alone may say so by an error.
-      if (time === 'again' && !mayThrow && result.answer.status >= 300) return { outcome: 'unknown', id, idempotencyKey, request, cause: errorOf(result.answer) };
+      if (time === 'again' && !mayThrow && result.answer.status >= 300) return unknown(errorOf(result.answer));
       const transaction = transactionIn(result.answer);
-      const outcome = certain(transaction, result.answer, request.waitFor);
+      const outcome = certain(transaction, untilOf(transaction, request), result.answer);
       if (outcome !== null) return outcome;
-      id = transaction.id;
+      last = told(transaction);
       time = 'again';
-      if (await this.tooLate(askedAtMs, deadlineMs)) return { outcome: 'unknown', id, idempotencyKey, request, cause: pendingError(id) };
+      if (await this.tooLate(askedAtMs, deadlineMs)) return unknown(pendingError(transaction));
     }
   }
 
   private async look(id: string, deadlineMs: number): Promise<Result> {
+    let last: Pick<UnknownOutcome, 'id' | 'attention'> = { id, attention: null };
     for (;;) {
-      const askedAtMs = Date.now();
+      const askedAtMs = performance.now();
       const result = await this.exchanger.exchange((remainingMs) => ({
         method: 'GET', path: `/v1/transactions/${encodeURIComponent(id)}?wait=${waitSeconds(remainingMs)}`, headers: this.headers({}), body: null,
       }), deadlineMs, GRACE_MS);
-      let cause = pendingError(id);
-      if (result.kind === 'answer' && !isServerFault(result.answer)) {
-        const outcome = certain(transactionIn(result.answer), result.answer);
+      let cause: ConcordatError;
+      if (result.kind === 'answer' && !isServerFault(result.answer.status)) {
+        const transaction = transactionIn(result.answer);
+        const outcome = certain(transaction, untilOf(transaction), result.answer);
         if (outcome !== null) return outcome;
+        last = told(transaction);
+        cause = pendingError(transaction);
       } else {
         cause = lostError(result);
       }
-      if (await this.tooLate(askedAtMs, deadlineMs)) return { outcome: 'unknown', id, idempotencyKey: null, request: null, cause };
+      if (await this.tooLate(askedAtMs, deadlineMs)) return { ...last, outcome: 'unknown', idempotencyKey: null, request: null, cause };
     }
   }
 
   /** Whether the time is up; if not, pauses unless the last question itself took its time. */
   private async tooLate(askedAtMs: number, deadlineMs: number): Promise<boolean> {
-    if (Date.now() - askedAtMs < POLL_PAUSE_MS) await sleep(POLL_PAUSE_MS);
-    return Date.now() >= deadlineMs;
+    if (performance.now() - askedAtMs < POLL_PAUSE_MS) await sleep(POLL_PAUSE_MS);
+    return performance.now() >= deadlineMs;
   }
 
   /** Serializes once, for all attempts. */
@@ -210,8 +240,18 @@ export class ConcordatClient {
   }
 }
 
+/** Where nothing is said, what it is to do says it. */
+function withProtocol(request: TransactionRequest): TransactionRequest {
+  return request.protocol === undefined ? { protocol: 'steps' in request ? 'saga' : '2pc', ...request } as TransactionRequest : request;
+}
+
 function bodyText(request: TransactionRequest): string {
-  return JSON.stringify(request.protocol === undefined ? { protocol: '2pc', ...request } : request);
+  return JSON.stringify(withProtocol(request));
+}
+
+/** What an answer that is not the last word has told. */
+function told(transaction: Transaction | null): Pick<UnknownOutcome, 'id' | 'attention'> {
+  return { id: transaction?.id ?? null, attention: transaction?.status === 'needs-attention' ? transaction.attention : null };
 }
 
 /** Whether a key can be written into the text. What the types do not allow is left for the coordinator to refuse, in a request of its own. */
@@ -228,44 +268,6 @@ function waitSeconds(remainingMs: number): number {
   return Math.max(1, Math.floor(remainingMs / 1000));
 }
 
-/** A 5xx that is not 503: whether the request was taken is not known. */
-function isServerFault(answer: HttpAnswer): boolean {
-  return answer.status >= 500;
-}
-
 function lostError(result: ExchangeResult): ConcordatError {
   return result.kind === 'answer' ? errorOf(result.answer) : result.error;
-}
-
-function pendingError(id: string): ConcordatError {
-  return new ConcordatError({ status: 202, code: ClientErrorCode.STILL_PENDING, message: `transaction ${id} is not decided yet` });
-}
-
-/**
- * The outcome, if it is decided. With `waitFor: finished` a decided one that is not applied everywhere yet is answered with 202, or as
- * an item among others whose `finishedAt` is null.
- */
-function certain(transaction: Transaction, answer?: HttpAnswer, waitFor?: TransactionRequest['waitFor']): CertainOutcome | null {
-  if (transaction.status === 'pending' || answer?.status === 202) return null;
-  if (waitFor === 'finished' && transaction.finishedAt === null) return null;
-  return { outcome: transaction.status, id: transaction.id, reason: transaction.reason ?? null, transaction };
-}
-
-/** @throws ConcordatError for a problem, and for a body that is not a transaction */
-function transactionIn(answer: HttpAnswer): Transaction {
-  if (answer.status >= 300) throw errorOf(answer);
-  const body = bodyOf(answer);
-  if (typeof body?.id !== 'string' || typeof body.status !== 'string') throw invalidAnswer(answer);
-  return body as unknown as Transaction;
-}
-
-function itemsIn(answer: HttpAnswer, count: number): readonly Record<string, unknown>[] {
-  if (answer.status >= 300) throw errorOf(answer);
-  const items = bodyOf(answer)?.transactions;
-  if (!Array.isArray(items) || items.length !== count) throw invalidAnswer(answer);
-  return items;
-}
-
-function invalidAnswer(answer: HttpAnswer): ConcordatError {
-  return new ConcordatError({ status: answer.status, code: ClientErrorCode.INVALID_ANSWER, message: `this is not a coordinator's answer (${answer.status}): ${answer.text.slice(0, 200)}` });
 }

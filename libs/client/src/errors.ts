@@ -12,8 +12,10 @@ export const ClientErrorCode = {
   COORDINATOR_UNREACHABLE: 'COORDINATOR_UNREACHABLE',
   /** The request may have arrived, its answer did not (connection reset, timeout). */
   ANSWER_LOST: 'ANSWER_LOST',
-  /** The coordinator answered, in time, that the transaction is not decided yet. */
+  /** The coordinator answered, in time, that the transaction is not decided (or, as far as that was waited for, finished) yet. */
   STILL_PENDING: 'STILL_PENDING',
+  /** The same of a saga that needs a person; it goes on trying. */
+  NEEDS_ATTENTION: 'NEEDS_ATTENTION',
   /** Something answered that does not speak like a coordinator. */
   INVALID_ANSWER: 'INVALID_ANSWER',
 } as const;

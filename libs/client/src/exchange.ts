@@ -40,7 +40,7 @@ export class Exchanger {
       const result = await this.oneRound(send, deadlineMs);
       if (result.kind !== 'refused') return result;
       const pauseMs = Math.max(result.error.retryAfterMs ?? 0, backoff(round));
-      if (Date.now() + pauseMs >= deadlineMs) return result;
+      if (performance.now() + pauseMs >= deadlineMs) return result;
       await sleep(pauseMs);
     }
   }
@@ -48,14 +48,14 @@ export class Exchanger {
   private async oneRound(send: Send, deadlineMs: number): Promise<ExchangeResult> {
     let refusal: ConcordatError | null = null;
     for (const endpoint of this.inTurn()) {
-      const remainingMs = Math.max(0, deadlineMs - Date.now());
+      const remainingMs = Math.max(0, deadlineMs - performance.now());
       if (refusal !== null && remainingMs === 0) break;
       const attempt = await send(endpoint, remainingMs);
       if (attempt.kind === 'lost') {
         return { kind: 'lost', error: new ConcordatError({ status: 0, code: ClientErrorCode.ANSWER_LOST, message: `the answer of ${endpoint.url} was lost: ${attempt.cause.message}`, cause: attempt.cause }) };
       }
       if (attempt.kind === 'answer' && attempt.answer.status !== 429 && attempt.answer.status !== 503) return attempt;
-      endpoint.restsUntilMs = Date.now() + REST_MS;
+      endpoint.restsUntilMs = performance.now() + REST_MS;
       refusal = attempt.kind === 'answer' ? errorOf(attempt.answer) : unreachable(endpoint, attempt.cause);
     }
     return { kind: 'refused', error: refusal! };
@@ -67,7 +67,7 @@ export class Exchanger {
     if (endpoints.length === 1) return endpoints;
     this.turn = (this.turn + 1) % endpoints.length;
     const rotated = [...endpoints.slice(this.turn), ...endpoints.slice(0, this.turn)];
-    const now = Date.now();
+    const now = performance.now();
     return [...rotated.filter((e) => e.restsUntilMs <= now), ...rotated.filter((e) => e.restsUntilMs > now)];
   }
 }

@@ -50,7 +50,7 @@ export class Gatherer {
     this.underWay++;
     try {
       return await new Promise((end, fail) => {
-        this.add(Math.round(remainingMs / 1_000), { item, expiresAtMs: Date.now() + remainingMs + graceMs, graceMs, end, fail });
+        this.add(Math.round(remainingMs / 1_000), { item, expiresAtMs: performance.now() + remainingMs + graceMs, graceMs, end, fail });
       });
     } finally {
       this.underWay--;
@@ -85,7 +85,7 @@ export class Gatherer {
   }
 
   private async alone({ item, expiresAtMs, graceMs, end }: Waiting): Promise<void> {
-    const timeoutMs = Math.max(graceMs, expiresAtMs - Date.now());
+    const timeoutMs = Math.max(graceMs, expiresAtMs - performance.now());
     end(await this.endpoint.attempt(item.single(timeoutMs - graceMs), timeoutMs));
   }
 
@@ -100,7 +100,7 @@ export class Gatherer {
     const body = `{"transactions":[${waiting.map(({ item }) => item.text).join(',')}]}`;
     // Their times differ by less than a second: nobody waits beyond its own.
     const first = waiting.reduce((a, b) => (a.expiresAtMs <= b.expiresAtMs ? a : b));
-    const timeoutMs = Math.max(first.graceMs, first.expiresAtMs - Date.now());
+    const timeoutMs = Math.max(first.graceMs, first.expiresAtMs - performance.now());
     const attempt = await this.endpoint.attempt(this.batchOf(timeoutMs - first.graceMs, body), timeoutMs, onLine);
     const left = [...open.values()];
     if (isFaultOfOne(attempt)) await Promise.all(left.map((one) => this.alone(one)));

@@ -2,6 +2,7 @@ export { DecodeError, type DecodeErrorCode, MessageTooLargeError } from './codec
 export { decodeRecord, type DecodedRecord, encodeRecords, MAX_RECORD_BYTES } from './codec/record.js';
 export { isStorableText, jsonProblem, MAX_JSON_DEPTH } from './codec/json-guard.js';
 export type { OutcomeCloudEvent } from './codec/cloud-event.js';
+export { type GroupMember, GroupObserver, type GroupState } from './connection/group-observer.js';
 export { kafkaOptionsFromEnv } from './connection/env.js';
 export { KAFKA_DEFAULTS, KafkaConfigurationError, type KafkaOptions, type KafkaSasl, KafkaUnavailableError } from './connection/options.js';
 export { type DeadLetter, DeadLetterHeader, type Origin } from './inbox/dead-letter.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Envelope, type ProtocolMessage, shardOf } from '#libs/protocol';
+import { type Envelope, type PaxosMessage, type ProtocolMessage, shardOf } from '#libs/protocol';
 import { MessageTooLargeError } from './codec/errors.js';
 import { decodeRecord } from './codec/record.js';
 import { Router } from './routing.js';
@@ -33,8 +33,21 @@ describe('routing', () => {
     expect(records.map(({ partition }) => partition)).toEqual([5, 4_001 % 8]);
   });
 
+  it('brings acceptors and leaders their messages in the inbox of their site, beside those of the participant about the same transaction', () => {
+    const txid = txidOn(7);
+    const to = (role: 'participant' | 'acceptor' | 'leader', message: PaxosMessage): Envelope => ({ to: { role, name: 'payments' }, message });
+    const envelopes = [
+      to('participant', { protocol: 'paxos-commit', kind: 'COMMIT', txid, branch: 0 }),
+      to('acceptor', { protocol: 'paxos-commit', kind: 'PHASE_1A', txid, ballot: { n: 1, leader: 1 }, peers: ['payments'], leader: { role: 'leader', name: 'payments' } }),
+      to('leader', { protocol: 'paxos-commit', kind: 'LEAD', txid, peers: ['payments'], acceptors: ['payments'] }),
+    ];
+    const { records } = router.route(envelopes, counts);
+    expect(records.map(({ topic, partition }) => [topic, partition])).toEqual([['shop.payments.inbox', 3]]);
+    expect(decodeRecord(records[0]!.value, 'participant').messages).toEqual(envelopes.map((e) => e.message));
+  });
+
   it('spreads announcements over the partitions', () => {
-    const announce: Envelope = toCoordinator({ kind: 'ANNOUNCE', participant: 'payments', instance: '1', version: '1', operations: [] });
+    const announce: Envelope = toCoordinator({ kind: 'ANNOUNCE', participant: 'payments', instance: '1', version: '1', operations: [], acceptor: false });
     const used = Array.from({ length: 8 }, () => router.route([announce], counts).records[0]!.partition);
     expect(new Set(used).size).toBe(8);
   });

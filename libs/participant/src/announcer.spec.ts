@@ -4,7 +4,7 @@ import type { Announce, Message } from '#libs/protocol';
 import type { Transport } from '#libs/runtime';
 import { Announcer } from './announcer.js';
 
-const announcement: Announce = { kind: 'ANNOUNCE', participant: 'orders', instance: 'one', version: '1', operations: [{ name: 'place', payloadSchema: { type: 'object' } }] };
+const announcement: Announce = { kind: 'ANNOUNCE', participant: 'orders', instance: 'one', version: '1', acceptor: true, operations: [{ name: 'place', uses: ['branch'], stepKinds: [], payloadSchema: { type: 'object' } }] };
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => { for (const close of closing.splice(0)) await close(); });
 

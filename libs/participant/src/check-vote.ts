@@ -15,11 +15,16 @@ export function handlerFailed(error: unknown): HandlerVote {
   return refusal(ReasonCode.HANDLER_FAILED, error instanceof Error ? error.message : String(error));
 }
 
+/** Who voted: an execute handler has nothing to be read-only about. */
+export type VoteTaker = 'prepare' | 'execute';
+
+const TAKES: Readonly<Record<VoteTaker, string>> = { prepare: 'vote.yes(), vote.no() or vote.readOnly()', execute: 'vote.yes() or vote.no()' };
+
 /** What a handler returned, as a vote. @throws Error when it is none */
-export function checkVote(returned: unknown): HandlerVote {
+export function checkVote(returned: unknown, by: VoteTaker): HandlerVote {
   const { vote, code, detail, result } = (typeof returned === 'object' && returned !== null ? returned : {}) as Record<string, unknown>;
   if (vote === 'no') return refusal(checkCode(code), typeof detail === 'string' ? detail : undefined);
-  if (vote !== 'yes' && vote !== 'read-only') throw new Error('the handler returned no vote; it takes vote.yes(), vote.no() or vote.readOnly()');
+  if (vote !== 'yes' && (vote !== 'read-only' || by === 'execute')) throw new Error(`the handler returned no vote that ${by} may give; it takes ${TAKES[by]}`);
   return { vote, ...(result === undefined ? {} : { result: checkResult(result) }) };
 }
 
@@ -30,11 +35,11 @@ function checkCode(code: unknown): string {
 }
 
 /** @throws Error when they are not one vote per call */
-export function checkVotes(returned: unknown, wanted: number): readonly HandlerVote[] {
+export function checkVotes(returned: unknown, wanted: number, by: VoteTaker): readonly HandlerVote[] {
   if (!Array.isArray(returned) || returned.length !== wanted) {
     throw new Error(`the handler returned ${Array.isArray(returned) ? `${returned.length} votes` : 'no list of votes'} for ${wanted} calls`);
   }
-  return returned.map(checkVote);
+  return returned.map((one) => checkVote(one, by));
 }
 
 /** The result travels and is stored as JSON, so it becomes JSON here, where a fault of it is still its handler's. */

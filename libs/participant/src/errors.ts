@@ -3,6 +3,7 @@ export type DefinitionProblem =
   | 'MISSING_HANDLER'
   | 'DUPLICATE_HANDLER'
   | 'INVALID_SCHEMA'
+  | 'DIFFERENT_SCHEMAS'
   | 'INVALID_OPERATION'
   | 'UNKNOWN_PARTICIPANT';
 

@@ -1,42 +1,17 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { type HandlerAction, type HandlerVote, type Json, type Txid } from '#libs/protocol';
-import type { BranchTransaction, HandlerCall, HandlerResult } from '#libs/runtime';
+import type { HandlerVote, Json, Txid } from '#libs/protocol';
+import type { HandlerCall, HandlerResult } from '#libs/runtime';
 import type { EntityManager } from 'typeorm';
 import type { BranchCall } from './call.js';
 import { Abort, AbortMany, Commit, CommitMany, LockMany, Participant, Prepare, PrepareMany } from './decorators.js';
 import { defineParticipant } from './definition.js';
 import { ParticipantHandlerRunner, type RunnerObserver } from './handler-runner.js';
+import { DatabaseGone, effect, FakeTransaction, loop, saidOf } from './testing/fake-transaction.js';
 import { vote, type VoteResult } from './vote.js';
 
 type Payload = { readonly n: number; readonly does?: string };
 type Call = BranchCall<Payload>;
 const schema = { type: 'object', properties: { n: { type: 'integer' }, does: { type: 'string' } }, required: ['n'] };
-
-class DatabaseGone extends Error {}
-
-/** A local transaction over a list of effects, with real savepoint semantics. */
-class FakeTransaction implements BranchTransaction<EntityManager> {
-  effects: string[] = [];
-  savepoints = 0;
-  readonly handle = this as unknown as EntityManager;
-
-  async load() { return []; }
-  async save() {}
-  async savepoint<T>(work: () => Promise<T>): Promise<T> {
-    this.savepoints++;
-    const before = [...this.effects];
-    try {
-      return await work();
-    } catch (error) {
-      this.effects = before;
-      throw error;
-    }
-  }
-}
-
-function effect(manager: EntityManager, text: string): void {
-  (manager as unknown as FakeTransaction).effects.push(text);
-}
 
 function misbehave({ payload }: Call): void {
   if (payload.does === 'throw') throw new Error(`cannot do ${payload.n}`);
@@ -50,7 +25,7 @@ class Handlers {
   @PrepareMany('batch', { schema })
   prepareMany(calls: readonly Call[], manager: EntityManager): readonly VoteResult[] {
     log.push(`prepareMany ${calls.map((c) => c.payload.n).join()}`);
-    const votes = calls.flatMap((call) => {
+    const votes = calls.flatMap((call): readonly VoteResult[] => {
       misbehave(call);
       if (call.payload.does === 'refuse') return [vote.no('NO_WAY', 'really')];
       if (call.payload.does === 'forget to vote') return [];
@@ -109,16 +84,16 @@ beforeEach(() => {
 });
 
 const observer: RunnerObserver = {
-  ran: (operation, action, calls) => observed.push(`ran ${operation} ${action} ${calls}`),
-  voted: (operation, { vote: said, reason }) => observed.push(`${operation} ${said} ${reason?.code ?? ''}`.trim()),
+  ran: (operation, action, calls) => observed.push(`ran ${operation} ${action} ${calls.map((one) => one.protocol).join()}`),
+  voted: ({ protocol, operation }, { vote: said, reason }) => observed.push(`${protocol} ${operation} ${said} ${reason?.code ?? ''}`.trim()),
   failed: (operation, action, calls) => observed.push(`failed ${operation} ${action} ${calls}`),
 };
 const runner = new ParticipantHandlerRunner(defineParticipant('test', [new Handlers()]), { isTransient: (error) => error instanceof DatabaseGone, observer });
 
-function call(action: HandlerAction, operation: string, n: number, does?: string): HandlerCall {
-  return { action, operation, payload: (does === undefined ? { n } : { n, does }) as Json, result: action === 'commit' ? { kept: n } : null, txid: `tx-${n}` as Txid, branch: 0 };
+function call(action: HandlerCall['action'], operation: string, n: number, does?: string): HandlerCall {
+  return { action, protocol: '2pc', operation, payload: (does === undefined ? { n } : { n, does }) as Json, inputs: {}, result: action === 'commit' ? { kept: n } : null, txid: `tx-${n}` as Txid, branch: 0 };
 }
-const votesOf = (results: readonly HandlerResult[]): unknown[] => results.map((r) => (r.ok ? r.vote?.reason?.code ?? r.vote?.vote ?? 'done' : `failed: ${(r.error as Error).message}`));
+const votesOf = (results: readonly HandlerResult[]): unknown[] => results.map(saidOf);
 
 describe('batch handlers', () => {
   it('get all calls of one operation and action at once, and answers come back in the order of the calls', async () => {
@@ -224,9 +199,9 @@ describe('faults of the database', () => {
 });
 
 describe('what operators see', () => {
-  it('votes by code and batch sizes; the name of an unknown operation becomes no label', async () => {
-    await runner.run(tx, [call('prepare', 'batch', 1), call('prepare', 'batch', 2, 'refuse'), call('prepare', 'made-up-by-a-client', 3), call('commit', 'item', 4)]);
-    expect(observed).toEqual(['ran item commit 1', 'ran batch prepare 2', 'batch yes', 'batch no NO_WAY', 'unknown no UNKNOWN_OPERATION']);
+  it('votes by protocol and code, and what ran together, whatever its protocol; the name of an unknown operation becomes no label', async () => {
+    await runner.run(tx, [call('prepare', 'batch', 1), { ...call('prepare', 'batch', 2, 'refuse'), protocol: '3pc' }, call('prepare', 'made-up-by-a-client', 3), call('commit', 'item', 4)]);
+    expect(observed).toEqual(['ran item commit 2pc', 'ran batch prepare 2pc,3pc', '2pc batch yes', '3pc batch no NO_WAY', '2pc unknown no UNKNOWN_OPERATION']);
   });
 });
 
@@ -254,9 +229,3 @@ describe('votes that could not be stored', () => {
     expect((result as { vote: HandlerVote }).vote.reason).toEqual({ code: 'HANDLER_FAILED', detail: 'a \ufffd and a \ufffd' });
   });
 });
-
-function loop(): object {
-  const self: Record<string, unknown> = {};
-  self['self'] = self;
-  return self;
-}

@@ -1,16 +1,18 @@
-import { type HandlerAction, type HandlerVote, ReasonCode } from '#libs/protocol';
+import { type HandlerVote, ReasonCode } from '#libs/protocol';
 import type { BranchTransaction, HandlerCall, HandlerResult, HandlerRunner } from '#libs/runtime';
 import type { EntityManager } from 'typeorm';
 import type { BranchCall } from './call.js';
-import { checkVote, checkVotes, handlerFailed, refusal } from './check-vote.js';
-import type { BoundHandler, OperationDefinition, ParticipantDefinition } from './definition.js';
+import { checkVote, checkVotes, handlerFailed, refusal, type VoteTaker } from './check-vote.js';
+import { type BoundHandler, handlersFor, type OperationDefinition, type ParticipantDefinition } from './definition.js';
+
+export type Action = HandlerCall['action'];
 
 export interface RunnerObserver {
   /** One group of calls has run. */
-  ran(operation: string, action: HandlerAction, calls: number): void;
-  voted(operation: string, vote: HandlerVote): void;
+  ran(operation: string, action: Action, calls: readonly Pick<HandlerCall, 'protocol'>[]): void;
+  voted(call: Pick<HandlerCall, 'protocol' | 'operation'>, vote: HandlerVote): void;
   /** A handler threw something that is its own fault; `calls` is how many ran together. */
-  failed(operation: string, action: HandlerAction, calls: number, error: unknown): void;
+  failed(operation: string, action: Action, calls: number, error: unknown): void;
 }
 
 export interface RunnerOptions {
@@ -22,23 +24,25 @@ export interface RunnerOptions {
 interface Job {
   /** Place in the list of calls and results. */
   readonly index: number;
-  readonly action: HandlerAction;
+  readonly action: Action;
   readonly operation: OperationDefinition;
+  /** What the action runs, one after the other. */
+  readonly handlers: readonly BoundHandler[];
   readonly call: BranchCall;
 }
 
 /** The jobs of one operation and action, in the order of the calls. */
-interface Group {
-  readonly operation: OperationDefinition;
-  readonly action: HandlerAction;
+interface Group extends Pick<Job, 'operation' | 'action' | 'handlers'> {
   readonly jobs: readonly Job[];
 }
 
 type Results = (HandlerResult | undefined)[];
 type Transaction = BranchTransaction<EntityManager>;
 
-/** What is given back helps those that take: aborts and commits run before prepares. */
-const ORDER: Readonly<Record<HandlerAction, number>> = { abort: 0, commit: 1, prepare: 2, 'prepare-and-commit': 3 };
+/** What is given back helps those that take: aborts, compensations and commits run before prepares and executes. */
+const ORDER: Readonly<Record<Action, number>> = { abort: 0, compensate: 1, commit: 2, prepare: 3, 'prepare-and-commit': 4, execute: 5 };
+/** Those whose handlers may say no. */
+const ASKING: ReadonlySet<Action> = new Set(['prepare', 'prepare-and-commit', 'execute']);
 
 /** Carries a refusal out of the savepoint that it rolls back. */
 class Refused extends Error {
@@ -53,7 +57,7 @@ class Refused extends Error {
  *   1. Unknown operations and payloads that break the schema are refused without a handler.
  *   2. Groups (operation, action) whose handlers take batches run together under ONE savepoint, which is the cheap and usual way.
  *   3. Did one of them throw, each group runs under a savepoint of its own; a group that throws runs call by call, so that
- *      only the call at fault fails: a prepare refuses with HANDLER_FAILED, a commit or abort answers `ok: false`.
+ *      only the call at fault fails: a prepare refuses with HANDLER_FAILED, every other action answers `ok: false`.
  *   4. Per-item handlers run call by call, each under a savepoint, which a refusal rolls back too.
  *
  * Transient faults of the database are thrown at any step.
@@ -72,24 +76,25 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
 
   /** Answers what needs no handler and returns the rest. */
   private admit(calls: readonly HandlerCall[], results: Results): readonly Job[] {
-    const jobs: Job[] = [];
-    calls.forEach((call, index) => {
+    return calls.flatMap((call, index) => {
       const operation = this.definition.get(call.operation);
-      const refused = this.refuse(call, operation);
-      if (refused !== null) results[index] = refused;
-      else jobs.push({ index, action: call.action, operation: operation!, call: branchCall(call) });
+      const handlers = operation === undefined ? null : handlersFor(operation, call.action);
+      const asking = ASKING.has(call.action);
+      if (operation === undefined || handlers === null) {
+        const detail = this.missing(call, operation);
+        results[index] = asking ? voted(refusal(ReasonCode.UNKNOWN_OPERATION, detail)) : { ok: false, error: new Error(detail) };
+        return [];
+      }
+      const problem = asking ? operation.checkPayload(call.payload) : null;
+      if (problem === null) return [{ index, action: call.action, operation, handlers, call: branchCall(call) }];
+      results[index] = voted(refusal(ReasonCode.INVALID_PAYLOAD, problem));
+      return [];
     });
-    return jobs;
   }
 
-  private refuse(call: HandlerCall, operation: OperationDefinition | undefined): HandlerResult | null {
-    const prepares = call.action === 'prepare' || call.action === 'prepare-and-commit';
-    if (operation === undefined) {
-      const detail = `there is no operation '${call.operation}' here; there is ${[...this.definition.keys()].map((name) => `'${name}'`).join(', ')}`;
-      return prepares ? voted(refusal(ReasonCode.UNKNOWN_OPERATION, detail)) : { ok: false, error: new Error(detail) };
-    }
-    const problem = prepares ? operation.checkPayload(call.payload) : null;
-    return problem === null ? null : voted(refusal(ReasonCode.INVALID_PAYLOAD, problem));
+  private missing({ operation: name, action }: HandlerCall, operation: OperationDefinition | undefined): string {
+    if (operation !== undefined) return `operation '${name}' has no ${action} handler here`;
+    return `there is no operation '${name}' here; there is ${[...this.definition.keys()].map((known) => `'${known}'`).join(', ') || 'none'}`;
   }
 
   private async runBatches(tx: Transaction, groups: readonly Group[], results: Results): Promise<void> {
@@ -131,7 +136,8 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
     } catch (error) {
       if (error instanceof Refused) return voted(error.vote);
       this.ownFault(error, single);
-      return single.action === 'prepare' || single.action === 'prepare-and-commit' ? voted(handlerFailed(error)) : { ok: false, error };
+      // A step that throws may be asked again; a prepare is asked once.
+      return single.action !== 'execute' && ASKING.has(single.action) ? voted(handlerFailed(error)) : { ok: false, error };
     }
   }
 
@@ -144,11 +150,11 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
   private report(groups: readonly Group[], calls: readonly HandlerCall[], results: Results): void {
     const { observer } = this.options;
     if (observer === undefined) return;
-    for (const { operation, action, jobs } of groups) observer.ran(operation.name, action, jobs.length);
+    for (const { operation, action, jobs } of groups) observer.ran(operation.name, action, jobs.map(({ index }) => calls[index]!));
     results.forEach((result, i) => {
       // The name of an unknown operation comes from outside: it must not become a metric's label.
-      const operation = this.definition.has(calls[i]!.operation) ? calls[i]!.operation : 'unknown';
-      if (result?.ok === true && result.vote !== null) observer.voted(operation, result.vote);
+      const { protocol, operation } = calls[i]!;
+      if (result?.ok === true && result.vote !== null) observer.voted({ protocol, operation: this.definition.has(operation) ? operation : 'unknown' }, result.vote);
     });
   }
 }
@@ -159,16 +165,17 @@ function voted(vote: HandlerVote): HandlerResult {
 
 const DONE: HandlerResult = { ok: true, vote: null };
 
-function branchCall({ txid, branch, operation, payload, result }: HandlerCall): BranchCall {
-  return { txid, branch, operation, payload, result };
+function branchCall({ txid, branch, operation, payload, inputs, result }: HandlerCall): BranchCall {
+  return { txid, branch, operation, payload, inputs, result };
 }
 
 function groupsOf(jobs: readonly Job[]): readonly Group[] {
-  const groups = new Map<string, { operation: OperationDefinition; action: HandlerAction; jobs: Job[] }>();
+  const groups = new Map<string, Group & { readonly jobs: Job[] }>();
   for (const job of jobs) {
-    const key = `${job.action} ${job.operation.name}`;
+    const { action, operation, handlers } = job;
+    const key = `${action} ${operation.name}`;
     const group = groups.get(key);
-    if (group === undefined) groups.set(key, { operation: job.operation, action: job.action, jobs: [job] });
+    if (group === undefined) groups.set(key, { operation, action, handlers, jobs: [job] });
     else group.jobs.push(job);
   }
   return [...groups.values()].sort((a, b) => ORDER[a.action] - ORDER[b.action] || compare(a.operation.name, b.operation.name));
@@ -178,9 +185,8 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function takesBatches({ operation, action }: Group): boolean {
-  if (action === 'prepare-and-commit') return operation.prepare.batch && operation.commit.batch;
-  return operation[action].batch;
+function takesBatches({ handlers }: Group): boolean {
+  return handlers.every((handler) => handler.batch);
 }
 
 /** One call per operation, operations by name: batches that run at the same time lock in the same order. */
@@ -196,33 +202,37 @@ async function lockAll(groups: readonly Group[], manager: EntityManager): Promis
   for (const [operation, calls] of [...callsByOperation].sort(([a], [b]) => compare(a.name, b.name))) await operation.lock?.call(calls, manager);
 }
 
-async function callBatch({ operation, action, jobs }: Group, manager: EntityManager): Promise<readonly HandlerResult[]> {
-  const calls = jobs.map((job) => job.call);
-  if (action === 'commit' || action === 'abort') {
-    await invoke(operation[action], calls, manager);
-    return calls.map(() => DONE);
-  }
-  const votes = checkVotes(await invoke(operation.prepare, calls, manager), calls.length);
-  if (action === 'prepare-and-commit') await commitAccepted(operation, calls, votes, manager);
+async function callBatch(group: Group, manager: EntityManager): Promise<readonly HandlerResult[]> {
+  const calls = group.jobs.map((job) => job.call);
+  const [handler] = group.handlers;
+  const returned = await invoke(handler!, calls, manager);
+  if (!ASKING.has(group.action)) return calls.map(() => DONE);
+  const votes = checkVotes(returned, calls.length, takesOf(group));
+  await commitAccepted(group, calls, votes, manager);
   return votes.map(voted);
 }
 
-async function commitAccepted(operation: OperationDefinition, calls: readonly BranchCall[], votes: readonly HandlerVote[], manager: EntityManager): Promise<void> {
-  const accepted = calls.flatMap((call, i) => (votes[i]!.vote === 'yes' ? [{ ...call, result: votes[i]!.result ?? null }] : []));
-  if (accepted.length > 0) await invoke(operation.commit, accepted, manager);
+/** As callBatch for a group of one, whatever its handlers take. */
+async function callAlone(group: Group, manager: EntityManager): Promise<HandlerResult> {
+  const { call } = group.jobs[0]!;
+  const [handler] = group.handlers;
+  const returned = await invoke(handler!, [call], manager);
+  if (!ASKING.has(group.action)) return DONE;
+  const takes = takesOf(group);
+  const vote = handler!.batch ? checkVotes(returned, 1, takes)[0]! : checkVote(returned, takes);
+  await commitAccepted(group, [call], [vote], manager);
+  return voted(vote);
 }
 
-/** As callBatch for a group of one, whatever its handlers take. */
-async function callAlone({ operation, action, jobs }: Group, manager: EntityManager): Promise<HandlerResult> {
-  const { call } = jobs[0]!;
-  if (action === 'commit' || action === 'abort') {
-    await invoke(operation[action], [call], manager);
-    return DONE;
-  }
-  const returned = await invoke(operation.prepare, [call], manager);
-  const vote = operation.prepare.batch ? checkVotes(returned, 1)[0]! : checkVote(returned);
-  if (action === 'prepare-and-commit') await commitAccepted(operation, [call], [vote], manager);
-  return voted(vote);
+/** There is a second handler only in prepare-and-commit: it finishes what said yes. */
+async function commitAccepted({ handlers: [, commit] }: Group, calls: readonly BranchCall[], votes: readonly HandlerVote[], manager: EntityManager): Promise<void> {
+  if (commit === undefined) return;
+  const accepted = calls.flatMap((call, i) => (votes[i]!.vote === 'yes' ? [{ ...call, result: votes[i]!.result ?? null }] : []));
+  if (accepted.length > 0) await invoke(commit, accepted, manager);
+}
+
+function takesOf({ action }: Group): VoteTaker {
+  return action === 'execute' ? 'execute' : 'prepare';
 }
 
 /** An item handler takes exactly one call. */

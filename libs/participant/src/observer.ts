@@ -1,25 +1,28 @@
-import type { HandlerAction, HandlerVote } from '#libs/protocol';
-import type { ParkedBranch, ParticipantErrorContext, ParticipantFlush, ParticipantObserver } from '#libs/runtime';
+import type { HandlerVote } from '#libs/protocol';
+import type { HandlerCall, ParkedBranch, ParticipantErrorContext, ParticipantFlush, ParticipantObserver } from '#libs/runtime';
 import type { Logger } from '#libs/service';
-import type { RunnerObserver } from './handler-runner.js';
+import type { Action, RunnerObserver } from './handler-runner.js';
 import type { ParticipantMetrics } from './metrics.js';
 
 /** After this many failures of one branch's handler somebody should look. */
 const ALERT_AFTER_ATTEMPTS = 5;
 
+/** What does not go away by itself. */
+const LOUD: ReadonlySet<ParticipantErrorContext['activity']> = new Set(['step', 'dropped', 'defect']);
+
 /** What happens in driver and runner, as log lines and metrics. */
 export class ParticipantReporter implements ParticipantObserver, RunnerObserver {
   constructor(private readonly logger: Logger, private readonly metrics: ParticipantMetrics | null) {}
 
-  ran(operation: string, action: HandlerAction, calls: number): void {
+  ran(operation: string, action: Action, calls: readonly Pick<HandlerCall, 'protocol'>[]): void {
     this.metrics?.ran(operation, action, calls);
   }
 
-  voted(operation: string, vote: HandlerVote): void {
-    this.metrics?.voted(operation, vote);
+  voted(call: Pick<HandlerCall, 'protocol' | 'operation'>, vote: HandlerVote): void {
+    this.metrics?.voted(call, vote);
   }
 
-  failed(operation: string, action: HandlerAction, calls: number, error: unknown): void {
+  failed(operation: string, action: Action, calls: number, error: unknown): void {
     this.metrics?.failed(operation, action);
     this.logger.warn({ operation, action, calls, err: error }, calls > 1 ? 'a handler threw: its calls run one by one' : 'a handler threw');
   }
@@ -39,7 +42,7 @@ export class ParticipantReporter implements ParticipantObserver, RunnerObserver 
 
   error(error: unknown, context: ParticipantErrorContext): void {
     // A database or broker that is away fails many times a second: the first failure tells it.
-    const level = (context.attempt ?? 0) > 0 ? 'debug' : context.activity === 'step' || context.activity === 'dropped' ? 'error' : 'warn';
+    const level = (context.attempt ?? 0) > 0 ? 'debug' : LOUD.has(context.activity) ? 'error' : 'warn';
     this.logger[level]({ ...context, err: error }, `${context.activity} failed`);
   }
 }

@@ -1,9 +1,9 @@
-import type { Transport } from '#libs/runtime';
+import type { SiteConfig, Transport } from '#libs/runtime';
 import type { DataSource } from 'typeorm';
 
 /** Injection token of ParticipantOptions. */
 export const PARTICIPANT_OPTIONS = Symbol('PARTICIPANT_OPTIONS');
-/** Injection token of the DataSource that holds the branch table. */
+/** Injection token of the DataSource that holds the SDK's tables. */
 export const PARTICIPANT_DATA_SOURCE = Symbol('PARTICIPANT_DATA_SOURCE');
 
 export interface ParticipantModuleOptions {
@@ -16,16 +16,14 @@ export interface ParticipantModuleOptions {
   readonly transport: Transport;
   /** Partitions of this participant's inbox. */
   readonly partitions: number;
-  /** Database of the branch table and of the handlers' own tables. Default: the one of TypeOrmModule.forRoot. */
+  /** Database of the SDK's tables and of the handlers' own. Default: the one of TypeOrmModule.forRoot. */
   readonly dataSource?: DataSource;
   /** Local transactions in flight at once. Default 1. */
   readonly lanes?: number;
-  /** A branch in doubt asks the coordinator after this. Default 5,000. */
-  readonly inquireAfterMs?: number;
-  /** Default 30,000, or `inquireAfterMs` if that is more. */
-  readonly maxInquireIntervalMs?: number;
-  /** After this many unanswered inquiries the other participants are asked too. Default 3. */
-  readonly askPeersAfterInquiries?: number;
+  /** How long it waits, in each protocol, before it does something about being in doubt. Default: DEFAULT_SITE_CONFIG. */
+  readonly site?: Partial<Omit<SiteConfig, 'name'>>;
   /** Default 10,000. */
   readonly announceEveryMs?: number;
+  /** The site hosts an acceptor and has no operations: no provider needs to be decorated. Default false. */
+  readonly acceptorOnly?: boolean;
 }

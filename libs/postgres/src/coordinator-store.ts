@@ -1,8 +1,9 @@
 import type { Txid } from '#libs/protocol';
-import type { CoordinatorFlush, CoordinatorFlushResult, CoordinatorStore, RegisterEntry, ShardEpoch, UnfinishedTransaction } from '#libs/runtime';
+import type { CoordinatorFlush, CoordinatorFlushResult, CoordinatorStore, RegisterEntry, ShardEpoch, StoredTransaction, UnfinishedTransaction } from '#libs/runtime';
 import type { Pool } from './pool.js';
 import { flush } from './sql/flush.js';
 import { loadUnfinished } from './sql/load-unfinished.js';
+import { lookUp } from './sql/look-up.js';
 import { presumeAbort } from './sql/presume-abort.js';
 import { acquireShards, shardEpochs } from './sql/shards.js';
 
@@ -28,5 +29,9 @@ export class PgCoordinatorStore implements CoordinatorStore {
 
   async presumeAbort(txids: readonly Txid[], atMs: number): Promise<ReadonlyMap<Txid, RegisterEntry>> {
     return txids.length === 0 ? new Map() : presumeAbort(this.pool, txids, atMs);
+  }
+
+  async lookUp(txids: readonly Txid[]): Promise<ReadonlyMap<Txid, StoredTransaction>> {
+    return txids.length === 0 ? new Map() : lookUp(this.pool, txids);
   }
 }

@@ -17,12 +17,12 @@ const TRANSIENT_SYSTEM_CODES: ReadonlySet<string> = new Set([
 /** What `pg` and `pg-pool` say without a code. */
 const TRANSIENT_MESSAGES = /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout exceeded when trying to connect|timeout expired)/;
 
-/** Another process inserted a row between `load` and `save`: the batch has to see it first. */
+/** Another process wrote a row of this site between `load` and `save`: the batch has to see it first. */
 export class BranchRaceError extends Error {
   readonly code = 'BRANCH_RACE';
 
   constructor() {
-    super('a branch row was inserted by another process meanwhile');
+    super('a row of this site was written by another process meanwhile');
     this.name = 'BranchRaceError';
   }
 }

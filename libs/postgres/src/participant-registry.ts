@@ -8,6 +8,8 @@ export interface RegisteredInstance {
   readonly lastSeenMs: number;
   /** Announced within the last minute, by the clock of the database. */
   readonly live: boolean;
+  /** It hosts an acceptor of Paxos Commit. */
+  readonly acceptor: boolean;
 }
 
 export interface RegisteredParticipant {
@@ -27,9 +29,8 @@ export interface RegisteredParticipant {
 
 /** Instances announce every 10 s. */
 const LIVE_SECONDS = 60;
-const FORGET_AFTER = '1 day';
 
-/** Who takes part and what they offer, as announced. */
+/** Who takes part and what they offer, as announced. Instances that are gone for long are forgotten by the housekeeper. */
 export class ParticipantRegistry {
   constructor(private readonly pool: Pool) {}
 
@@ -37,20 +38,20 @@ export class ParticipantRegistry {
   async announce(messages: readonly Announce[]): Promise<void> {
     const latest = [...new Map(messages.map((m) => [`${m.participant}\n${m.instance}`, m])).values()];
     if (latest.length === 0) return;
-    const values = [latest.map((m) => m.participant), latest.map((m) => m.instance), latest.map((m) => m.version), latest.map((m) => JSON.stringify(m.operations))];
-    await this.pool.query('INSERT INTO participant (name) SELECT DISTINCT name FROM unnest($1::text[]) AS r (name) ORDER BY name ON CONFLICT DO NOTHING', [values[0]]);
+    const values = [latest.map((m) => m.participant), latest.map((m) => m.instance), latest.map((m) => m.version), latest.map((m) => JSON.stringify(m.operations)), latest.map((m) => m.acceptor)];
+    // One statement: nobody sees a participant of which nothing is known yet.
     await this.pool.query(`
-      INSERT INTO participant_instance (participant, instance, version, operations)
-      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::jsonb[]) AS r (participant, instance, version, operations) ORDER BY participant, instance
-          ON CONFLICT (participant, instance) DO UPDATE SET version = excluded.version, operations = excluded.operations, last_seen_at = now()`, values);
-    await this.pool.query(`
-      DELETE FROM participant_instance WHERE (participant, instance) IN (
-        SELECT participant, instance FROM participant_instance WHERE last_seen_at < now() - $1::interval ORDER BY participant, instance FOR UPDATE SKIP LOCKED)`, [FORGET_AFTER]);
+      WITH named AS (
+        INSERT INTO participant (name) SELECT DISTINCT name FROM unnest($1::text[]) AS r (name) ORDER BY name ON CONFLICT DO NOTHING)
+      INSERT INTO participant_instance (participant, instance, version, operations, acceptor)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::bool[]) AS r (participant, instance, version, operations, acceptor) ORDER BY participant, instance
+          ON CONFLICT (participant, instance)
+          DO UPDATE SET version = excluded.version, operations = excluded.operations, acceptor = excluded.acceptor, last_seen_at = now()`, values);
   }
 
   async list(): Promise<readonly RegisteredParticipant[]> {
     const { rows } = await this.pool.query<Row>(`
-      SELECT p.name, p.paused, i.instance, i.version, i.operations, i.first_seen_at, i.last_seen_at, i.last_seen_at > now() - make_interval(secs => $1) AS live
+      SELECT p.name, p.paused, i.instance, i.version, i.operations, i.acceptor, i.first_seen_at, i.last_seen_at, i.last_seen_at > now() - make_interval(secs => $1) AS live
         FROM participant p LEFT JOIN participant_instance i ON i.participant = p.name
        ORDER BY p.name, i.last_seen_at DESC, i.instance`, [LIVE_SECONDS]);
     const names = [...new Set(rows.map((row) => row.name))];
@@ -70,6 +71,7 @@ interface InstanceRow {
   readonly instance: string;
   readonly version: string;
   readonly operations: readonly AnnouncedOperation[];
+  readonly acceptor: boolean;
   readonly first_seen_at: Date;
   readonly last_seen_at: Date;
   readonly live: boolean;
@@ -83,7 +85,7 @@ function registered(rows: readonly Row[]): RegisteredParticipant {
     name: rows[0]!.name,
     paused: rows[0]!.paused,
     operations: offered(instances),
-    instances: instances.map((i) => ({ instance: i.instance, version: i.version, firstSeenMs: i.first_seen_at.getTime(), lastSeenMs: i.last_seen_at.getTime(), live: i.live })),
+    instances: instances.map((i) => ({ instance: i.instance, version: i.version, firstSeenMs: i.first_seen_at.getTime(), lastSeenMs: i.last_seen_at.getTime(), live: i.live, acceptor: i.acceptor })),
     lastSeenMs: instances[0]?.last_seen_at.getTime() ?? null,
   };
 }

@@ -1,11 +1,11 @@
 import type { Txid } from '#libs/protocol';
-import type { OutcomeEvent, TimelineEvent, TransactionView } from '#libs/runtime';
+import { type OutcomeEvent, storedView, type TimelineEvent, type TransactionView } from '#libs/runtime';
 import type { Pool } from './pool.js';
 import { countTransactions, type TransactionCounts } from './sql/count-transactions.js';
 import { type DecidedCursor, decidedSince } from './sql/decided-since.js';
 import { listTransactions, type TransactionFilter, type TransactionPage } from './sql/list-transactions.js';
+import { STORED_COLUMNS, STORED_JOINS, storedTransaction, type StoredRow } from './stored-transaction.js';
 import { decodeTimeline, type StoredEvent } from './timeline.js';
-import { toView, VIEW_COLUMNS, VIEW_JOINS, type ViewRow } from './transaction-view.js';
 
 /**
  * The read side: what is durable, of any shard, whoever owns it. Its statements have no names: a named one would keep a plan that was made
@@ -17,8 +17,8 @@ export class TransactionReader {
   /** Transactions that were never begun are left out. */
   async read(txids: readonly Txid[]): Promise<ReadonlyMap<Txid, TransactionView>> {
     if (txids.length === 0) return new Map();
-    const { rows } = await this.pool.query<ViewRow>(`SELECT ${VIEW_COLUMNS} FROM tx_begin b ${VIEW_JOINS} WHERE b.txid = ANY ($1::uuid[])`, [txids]);
-    return new Map(rows.map((row) => [row.txid, toView(row)]));
+    const { rows } = await this.pool.query<StoredRow>(`SELECT ${STORED_COLUMNS} FROM tx_begin b ${STORED_JOINS} WHERE b.txid = ANY ($1::uuid[])`, [txids]);
+    return new Map(rows.map((row) => [row.txid, storedView(storedTransaction(row))]));
   }
 
   /**
@@ -27,7 +27,7 @@ export class TransactionReader {
    */
   async timeline(txid: Txid): Promise<readonly TimelineEvent[] | null> {
     const { rows: [row] } = await this.pool.query<{ created_at: Date; decided: readonly StoredEvent[] | null; ended: readonly StoredEvent[] | null }>(
-      `SELECT b.created_at, d.timeline AS decided, e.timeline AS ended FROM tx_begin b ${VIEW_JOINS} WHERE b.txid = $1`, [txid]);
+      `SELECT b.created_at, d.timeline AS decided, e.timeline AS ended FROM tx_begin b LEFT JOIN tx_decision d ON d.txid = b.txid LEFT JOIN tx_end e ON e.txid = b.txid WHERE b.txid = $1`, [txid]);
     if (row === undefined) return null;
     const events = decodeTimeline([...row.decided ?? [], ...row.ended ?? []]);
     if (events.some((e) => e.type === 'record' && e.name === 'BEGIN')) return events;

@@ -1,3 +1,7 @@
+import type { PaxosMessage } from './paxos-commit/messages.js';
+import type { SagaMessage } from './saga/messages.js';
+import type { SagaOutcome, SagaStepKind } from './saga/types.js';
+import type { ThreePhaseMessage } from './three-phase-commit/messages.js';
 import type { Txid } from './txid.js';
 
 export type ProtocolName = '2pc' | '3pc' | 'paxos-commit' | 'saga';
@@ -5,8 +9,11 @@ export type ProtocolName = '2pc' | '3pc' | 'paxos-commit' | 'saga';
 /** The word of the decision register. */
 export type Decision = 'COMMIT' | 'ABORT';
 
-/** How a transaction ended, as its client hears it. */
+/** How a transaction of branches ended, as its client hears it. */
 export type OutcomeStatus = 'committed' | 'aborted';
+
+/** How a transaction of any protocol ended. */
+export type TransactionOutcome = OutcomeStatus | SagaOutcome;
 
 export type VoteKind = 'yes' | 'no' | 'read-only';
 
@@ -158,21 +165,39 @@ export interface Announce {
   readonly instance: string;
   readonly version: string;
   readonly operations: readonly AnnouncedOperation[];
+  /** It hosts an acceptor of Paxos Commit in its own database. */
+  readonly acceptor: boolean;
 }
 
 export interface AnnouncedOperation {
   readonly name: string;
+  /** What it can be part of: `branch` of 2pc, 3pc and paxos-commit (prepare, commit, abort), `step` of a saga (execute, compensate). */
+  readonly uses: readonly ('branch' | 'step')[];
+  /** The kinds of saga step that it can be; empty without `step`. `compensatable` needs a compensate handler. */
+  readonly stepKinds: readonly SagaStepKind[];
   /** JSON Schema (draft 2020-12 subset understood by Ajv) of the payload. */
   readonly payloadSchema: Json;
 }
 
 export type ToParticipant = Prepare | PrepareAndCommit | Commit | Abort | AbortOnePhase | PeerInquiry | PeerState;
 export type ToCoordinator = Vote | OnePhaseOutcome | Ack | Inquiry;
-export type ProtocolMessage = ToParticipant | ToCoordinator;
+export type TwoPhaseMessage = ToParticipant | ToCoordinator;
+
+/** Everything that is about a transaction. Two-phase commit's messages carry no `protocol`: they were there first. */
+export type ProtocolMessage = TwoPhaseMessage | ThreePhaseMessage | PaxosMessage | SagaMessage;
 export type Message = ProtocolMessage | Announce;
 
-/** Where a message goes. The coordinator's partition follows from the txid's shard. */
-export type Address = { readonly role: 'coordinator' } | { readonly role: 'participant'; readonly name: string };
+export function protocolOf(message: ProtocolMessage): ProtocolName {
+  return 'protocol' in message ? message.protocol : '2pc';
+}
+
+/**
+ * Where a message goes. The partition follows from the txid's shard. `acceptor` and `leader` are roles of Paxos Commit that live on a
+ * participant's site, or an acceptor's own, and read the inbox of that name.
+ */
+export type Address =
+  | { readonly role: 'coordinator' }
+  | { readonly role: 'participant' | 'acceptor' | 'leader'; readonly name: string };
 
 export interface Envelope<M = Message, To = Address> {
   readonly to: To;

@@ -6,3 +6,4 @@ export * from './gather.js';
 export * from './outbox.js';
 export * from './coordinator/index.js';
 export * from './participant/index.js';
+export * from './crash-points/index.js';

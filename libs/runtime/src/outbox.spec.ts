@@ -7,6 +7,7 @@ const txid = makeTxid(0, 0, new Uint8Array(8));
 const to = { role: 'participant', name: 'orders' } as const;
 const commit = (branch: number): Envelope => ({ to, message: { kind: 'COMMIT', txid, branch } });
 const prepare = (branch: number): Envelope => ({ to, message: { kind: 'PREPARE', txid, branch, operation: 'x', payload: null, peers: ['orders'] } });
+const outcome = (index: number): OutcomeEvent => ({ txid: makeTxid(0, index, new Uint8Array(8)), protocol: '2pc', status: 'committed', reason: null, decidedAtMs: 0 });
 
 describe('Outbox', () => {
   let clock: FakeClock;
@@ -43,6 +44,27 @@ describe('Outbox', () => {
     outbox.push([prepare(1)]);
     await until(() => sends.length === 1);
     expect(sends).toEqual([[prepare(0), prepare(1)]]);
+  });
+
+  it('sends at once what somebody waits for, and what has waited for company', async () => {
+    outbox.push([commit(0)]);
+    outbox.push([], [outcome(0)], null, true);
+    await until(() => sends.length === 1);
+    expect(sends).toEqual([[commit(0)]]);
+    expect(sentOutcomes).toEqual([outcome(0)]);
+  });
+
+  it('reports a defect of whoever hears that it is sent, and goes on', async () => {
+    const heard: number[] = [];
+    outbox.push([prepare(0)], [], () => {
+      throw new Error('a defect');
+    });
+    outbox.push([prepare(1)], [], () => heard.push(1));
+    await until(() => heard.length === 1);
+    outbox.push([prepare(2)], [], () => heard.push(2));
+    await until(() => heard.length === 2);
+    expect(errors).toEqual([new Error('a defect')]);
+    expect(sends).toHaveLength(2);
   });
 
   it('lets lazy messages wait for lazyMs, no longer', async () => {
@@ -89,7 +111,6 @@ describe('Outbox', () => {
   });
 
   it('gives up an outcome that can never be sent, and no message or other outcome with it', async () => {
-    const outcome = (index: number): OutcomeEvent => ({ txid: makeTxid(0, index, new Uint8Array(8)), protocol: '2pc', status: 'committed', reason: null, decidedAtMs: 0 });
     const outcomes = [outcome(0), outcome(1), outcome(2)];
     tooLarge = outcomes[1]!;
     let done = false;

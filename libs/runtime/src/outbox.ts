@@ -44,22 +44,25 @@ export class Outbox {
     return this.envelopesWaiting;
   }
 
-  /** Since when sends have failed without a success, or null. */
+  /** Since when, as Clock.elapsed() counts, sends have failed without a success; null: they have not. */
   get failingSinceMs(): number | null {
     return this.failingSince;
   }
 
-  /** @param onSent called once these and all earlier messages are acknowledged */
-  push(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[] = [], onSent: (() => void) | null = null): void {
+  /**
+   * @param onSent called once these and all earlier messages are acknowledged
+   * @param isUrgent somebody waits: nothing waits for company
+   */
+  push(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[] = [], onSent: (() => void) | null = null, isUrgent = false): void {
     if (this.closing.signal.aborted) return;
     if (envelopes.length === 0 && outcomes.length === 0 && this.running === null && this.waiting.length === 0) {
-      onSent?.();
+      if (onSent !== null) this.tell(onSent);
       return;
     }
     this.waiting.push({ envelopes, outcomes, onSent });
     this.envelopesWaiting += envelopes.length;
     if (this.running !== null) return;
-    if (envelopes.some((envelope) => !isLazy(envelope.message))) this.start();
+    if (isUrgent || envelopes.some((envelope) => !isLazy(envelope.message))) this.start();
     else if (this.takeBackLazy === null) this.armLazy(BUSY_FACTOR);
   }
 
@@ -110,39 +113,50 @@ export class Outbox {
   private async send(parcels: readonly Parcel[]): Promise<void> {
     const envelopes = parcels.flatMap((parcel) => parcel.envelopes);
     const outcomes = parcels.flatMap((parcel) => parcel.outcomes);
-    if (envelopes.length > 0 || outcomes.length > 0) await this.untilAcknowledged(envelopes, outcomes);
-    if (this.closing.signal.aborted && this.failingSince !== null) return;
+    if ((envelopes.length > 0 || outcomes.length > 0) && !(await this.untilAcknowledged(envelopes, outcomes))) return;
     this.envelopesWaiting -= envelopes.length;
-    for (const { onSent } of parcels) onSent?.();
+    for (const { onSent } of parcels) if (onSent !== null) this.tell(onSent);
   }
 
-  private async untilAcknowledged(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[]): Promise<void> {
+  /** A defect of whoever sent one parcel must not keep the others', and all that are to come, from being sent. */
+  private tell(onSent: () => void): void {
+    try {
+      onSent();
+    } catch (error) {
+      this.options.onError(error);
+    }
+  }
+
+  /** @returns false if the outbox is closed before */
+  private async untilAcknowledged(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[]): Promise<boolean> {
     const { transport, clock, onError } = this.options;
     for (let attempt = 0; ; attempt++) {
       try {
         await transport.send(envelopes, outcomes);
         this.failingSince = null;
-        return;
+        return true;
       } catch (error) {
         if (isHopeless(error)) return this.withoutCulprit(envelopes, outcomes, error);
-        this.failingSince ??= clock.now();
+        this.failingSince ??= clock.elapsed();
         onError(error);
       }
       if (!this.closing.signal.aborted) await pause(clock, backoffMs(attempt, BACKOFF), this.closing.signal);
-      if (this.closing.signal.aborted) return;
+      if (this.closing.signal.aborted) return false;
     }
   }
 
   /** What no broker takes must not hold up the rest for ever. Whoever waits for it has a timeout or asks again. */
-  private async withoutCulprit(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[], error: unknown): Promise<void> {
-    if (envelopes.length + outcomes.length === 1) return this.options.onError(error);
+  private async withoutCulprit(envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[], error: unknown): Promise<boolean> {
+    if (envelopes.length + outcomes.length === 1) {
+      this.options.onError(error);
+      return true;
+    }
     if (envelopes.length > 0 && outcomes.length > 0) {
-      await this.untilAcknowledged(envelopes, []);
-      return this.untilAcknowledged([], outcomes);
+      return (await this.untilAcknowledged(envelopes, [])) && this.untilAcknowledged([], outcomes);
     }
     const middle = Math.ceil((envelopes.length + outcomes.length) / 2);
-    await this.untilAcknowledged(envelopes.slice(0, middle), outcomes.slice(0, middle));
-    await this.untilAcknowledged(envelopes.slice(middle), outcomes.slice(middle));
+    return (await this.untilAcknowledged(envelopes.slice(0, middle), outcomes.slice(0, middle)))
+      && this.untilAcknowledged(envelopes.slice(middle), outcomes.slice(middle));
   }
 }
 

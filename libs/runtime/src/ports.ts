@@ -1,12 +1,15 @@
 import type {
-  BranchProgress, BranchRow, CoordinatorRecord, Decision, Envelope, Json, Message, OutcomeStatus, ProtocolName, Reason, TransactionSpec, Txid,
+  AcceptorRow, Acceptors, Ballot, BranchProgress, BranchRow, Decision, Envelope, Json, Message, PaxosBranchRow, PaxosGroup, ProtocolName, Reason, SagaAttention,
+  SagaProgress, SagaRow, SagaSpec, SagaStepReport, SagaStepSpec, ThreePhaseBranchRow, TransactionOutcome, TransactionSpec, Txid,
 } from '#libs/protocol';
 
 // ================================================================ clock
 
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch: what the wall says. It may jump. */
   now(): number;
+  /** Milliseconds since some moment of this process; never jumps, whatever is done to the wall clock. */
+  elapsed(): number;
   /** Calls `fire` once, no earlier than `atMs`; the returned function takes it back. */
   at(atMs: number, fire: () => void): () => void;
 }
@@ -44,8 +47,9 @@ export interface Subscription {
 export interface OutcomeEvent {
   readonly txid: Txid;
   readonly protocol: ProtocolName;
-  readonly status: OutcomeStatus;
+  readonly status: TransactionOutcome;
   readonly reason: Reason | null;
+  /** Of a saga: when its outcome was reached. */
   readonly decidedAtMs: number;
 }
 
@@ -90,26 +94,70 @@ export interface Idempotency {
   readonly requestHash: string;
 }
 
+export type Spec = TransactionSpec | SagaSpec;
+
 export interface BeginRow {
-  readonly spec: TransactionSpec;
+  readonly spec: Spec;
+  /** Of paxos-commit; empty otherwise. */
+  readonly acceptors: Acceptors;
   readonly metadata: Json;
   readonly idempotency: Idempotency | null;
 }
 
+/**
+ * What an unfinished transaction must remember besides its begin and its decision. One row per (txid, kind, key); a later one replaces
+ * it. Gone with END.
+ *
+ * STATE      3pc: the coordinator's site row and what it knows of the branches
+ * LEAD       paxos-commit: the greatest ballot that the coordinator has led
+ * SENT       saga: a step whose EXECUTE may have left, and its inputs
+ * SKIP       saga: a step that an operator skipped, and why
+ * ATTENTION  saga: the transaction needs a person
+ */
+export type ProgressKind = 'STATE' | 'LEAD' | 'SENT' | 'SKIP' | 'ATTENTION';
+
+export interface ProgressRow {
+  readonly txid: Txid;
+  readonly kind: ProgressKind;
+  /** Of SENT and SKIP the step's id; '' otherwise. */
+  readonly key: string;
+  readonly data: Json;
+}
+
+/** What was known of a branch (or step) when it was written: of 2pc and 3pc, of paxos-commit (no result, no attempts), of a saga. */
+export type BranchReport = BranchProgress | PaxosBranchReport | SagaStepReport;
+
+/** What the leader of paxos-commit knows of a branch, as it is stored. */
+export type PaxosBranchReport = Pick<BranchProgress, 'vote' | 'reason' | 'acked'>;
+
+/**
+ * A decision. 2pc and saga: it becomes one by winning its place in the write-once register. 3pc: the coordinator's own site has decided,
+ * which this makes durable. paxos-commit: the acceptors have decided, and this only tells readers.
+ */
 export interface DecideRow {
-  readonly record: Extract<CoordinatorRecord, { kind: 'DECIDE' }>;
+  readonly txid: Txid;
+  readonly decision: Decision;
+  readonly reason: Reason | null;
+  readonly branches: readonly BranchReport[];
+  readonly atMs: number;
   readonly timeline: readonly TimelineEvent[];
 }
 
 export interface EndRow {
-  readonly record: Extract<CoordinatorRecord, { kind: 'END' }>;
+  readonly txid: Txid;
+  readonly outcome: TransactionOutcome;
+  readonly reason: Reason | null;
+  /** Set when an operator ended a saga although something was outstanding. */
+  readonly resolved: Reason | null;
+  readonly branches: readonly BranchReport[];
+  readonly atMs: number;
   readonly timeline: readonly TimelineEvent[];
 }
 
 export interface RegisterEntry {
   readonly decision: Decision;
   readonly reason: Reason | null;
-  readonly branches: readonly BranchProgress[];
+  readonly branches: readonly BranchReport[];
   readonly atMs: number;
 }
 
@@ -117,6 +165,7 @@ export interface CoordinatorFlush {
   /** The epochs under which the records were made, one per shard that occurs. */
   readonly epochs: readonly ShardEpoch[];
   readonly begins: readonly BeginRow[];
+  readonly progress: readonly ProgressRow[];
   readonly decisions: readonly DecideRow[];
   readonly ends: readonly EndRow[];
 }
@@ -134,6 +183,12 @@ export interface CoordinatorFlushResult {
 export interface UnfinishedTransaction {
   readonly begin: BeginRow;
   readonly register: RegisterEntry | null;
+  readonly progress: readonly ProgressRow[];
+}
+
+/** A transaction as the tables have it, ended or not. */
+export interface StoredTransaction extends UnfinishedTransaction {
+  readonly end: Omit<EndRow, 'timeline'> | null;
 }
 
 /** All operations are sets. Every rejection is a fault of the database and may be retried: all writes are idempotent. */
@@ -151,6 +206,8 @@ export interface CoordinatorStore {
    * returns what every register holds.
    */
   presumeAbort(txids: readonly Txid[], atMs: number): Promise<ReadonlyMap<Txid, RegisterEntry>>;
+  /** For messages about transactions of 3pc and paxos-commit that are not in memory any more. Those that are not there are left out. */
+  lookUp(txids: readonly Txid[]): Promise<ReadonlyMap<Txid, StoredTransaction>>;
 }
 
 // ================================================================ coordinator views (memory and read side alike)
@@ -159,23 +216,42 @@ export interface BranchView {
   readonly index: number;
   readonly participant: string;
   readonly operation: string;
-  /** waiting (no vote yet), prepared, read-only, refused, committed, aborted. */
-  readonly state: 'waiting' | 'prepared' | 'read-only' | 'refused' | 'committed' | 'aborted';
+  /**
+   * Of a branch: waiting (no vote yet), prepared, read-only, refused, committed, aborted.
+   * Of a saga's step: waiting, sent, done, refused, compensating, compensated, skipped.
+   */
+  readonly state: 'waiting' | 'prepared' | 'read-only' | 'refused' | 'committed' | 'aborted' | Exclude<SagaProgress['state'], 'waiting' | 'refused'>;
   readonly vote: 'yes' | 'no' | 'read-only' | null;
   readonly result: Json | null;
+  /** Of a refusal, or of a step's last failure. */
+  readonly reason: Reason | null;
   readonly attempts: number;
+  /** Of a saga's step; null for a branch. */
+  readonly step: Pick<SagaStepSpec, 'id' | 'kind'> & { readonly after: readonly string[] } | null;
 }
+
+/**
+ * Of a saga: running (also when it is decided that it will complete), completed, compensating, compensated; needs-attention instead of
+ * running or compensating while it needs a person.
+ */
+export type TransactionStatus = 'pending' | 'committed' | 'aborted' | 'running' | 'completed' | 'compensating' | 'compensated' | 'needs-attention';
 
 export interface TransactionView {
   readonly txid: Txid;
   readonly protocol: ProtocolName;
-  readonly status: 'pending' | 'committed' | 'aborted';
+  readonly status: TransactionStatus;
+  /** The word of the decision; null while undecided. */
+  readonly decision: Decision | null;
   readonly reason: Reason | null;
   readonly branches: readonly BranchView[];
   readonly createdAtMs: number;
   readonly deadlineMs: number;
   readonly decidedAtMs: number | null;
   readonly finishedAtMs: number | null;
+  /** Of a saga that needs a person. */
+  readonly attention: SagaAttention | null;
+  /** Set when an operator ended it although something was outstanding. */
+  readonly resolved: Reason | null;
   readonly metadata: Json;
 }
 
@@ -186,16 +262,42 @@ export interface BranchKey {
   readonly branch: number;
 }
 
+/** The row of a branch (or saga step) of any protocol. */
+export type AnyBranchRow =
+  | { readonly protocol: '2pc' } & BranchRow
+  | { readonly protocol: '3pc' } & ThreePhaseBranchRow
+  | { readonly protocol: 'paxos-commit' } & PaxosBranchRow
+  | { readonly protocol: 'saga' } & SagaRow;
+
+/** The leader of Paxos Commit on a participant's site: the greatest ballot that it has led in this transaction. */
+export interface LeaderRow {
+  readonly group: PaxosGroup;
+  readonly ballot: Ballot;
+}
+
+/** What one site of a transaction may have in its database: one branch row per branch, at most one of the others per transaction. */
+export interface SiteKeys {
+  readonly branches: readonly BranchKey[];
+  readonly acceptors: readonly Txid[];
+  readonly leaders: readonly Txid[];
+}
+
+export interface SiteRows {
+  readonly branches: readonly AnyBranchRow[];
+  readonly acceptors: readonly AcceptorRow[];
+  readonly leaders: readonly LeaderRow[];
+}
+
 /** One local database transaction of a participant; `Handle` is what handlers get (a TypeORM EntityManager). */
 export interface BranchTransaction<Handle> {
   readonly handle: Handle;
-  /** Existing rows of these branches, locked until the flush. */
-  load(keys: readonly BranchKey[]): Promise<readonly BranchRow[]>;
+  /** Existing rows of these keys, locked until the flush. */
+  load(keys: SiteKeys): Promise<SiteRows>;
   /**
-   * Inserts rows that `load` did not find and updates those it did. If another process inserted one meanwhile, rejects with
+   * Inserts rows that `load` did not find and updates those it did. If another process inserted one meanwhile, the flush rejects with
    * a database fault, so that the batch runs again.
    */
-  save(rows: readonly BranchRow[]): Promise<void>;
+  save(rows: SiteRows): Promise<void>;
   /**
    * Runs `work` under a savepoint; what it throws rolls back to there and is thrown again. A fault of the database that `work`
    * caught and kept to itself is thrown too: at once, or, `unchecked`, only by the flush (which saves a round trip).
@@ -206,17 +308,20 @@ export interface BranchTransaction<Handle> {
 export interface BranchStore<Handle> {
   /** Runs `work` in ONE local database transaction and flushes it. */
   transact<T>(work: (tx: BranchTransaction<Handle>) => Promise<T>): Promise<T>;
-  /** Prepared branches in key order, starting after `after`, without payloads being needed; fewer than `limit` means the end. */
-  loadPrepared(after: BranchKey | null, limit: number): Promise<readonly BranchRow[]>;
+  /**
+   * Branches that have voted YES and do not know the decision (states prepared, pre-committed, pre-aborted; not of sagas) in key order,
+   * starting after `after`, without payloads being needed; fewer than `limit` means the end.
+   */
+  loadUndecided(after: BranchKey | null, limit: number): Promise<readonly AnyBranchRow[]>;
   /** True for faults that go away by themselves (connection, deadlock, serialization, shutdown, resources): try again. */
   isTransient(error: unknown): boolean;
 }
 
 // ================================================================ errors
 
-export type UnavailableCode = 'NO_SHARD' | 'OVERLOADED' | 'STORE_UNAVAILABLE' | 'TRANSPORT_UNAVAILABLE' | 'SHUTTING_DOWN';
+export type UnavailableCode = 'NO_SHARD' | 'OVERLOADED' | 'PARTICIPANT_OVERLOADED' | 'STORE_UNAVAILABLE' | 'TRANSPORT_UNAVAILABLE' | 'SHUTTING_DOWN';
 
-/** The coordinator cannot take the request now; nothing of it will ever commit. Maps to 429 (OVERLOADED) or 503 with Retry-After. */
+/** The coordinator cannot take the request now; nothing of it will ever commit. Maps to 429 (OVERLOADED, PARTICIPANT_OVERLOADED) or 503 with Retry-After. */
 export class UnavailableError extends Error {
   constructor(readonly code: UnavailableCode, message: string, readonly retryAfterMs: number) {
     super(message);

@@ -23,6 +23,19 @@ describe('SystemClock', () => {
     }
   });
 
+  it('counts what has elapsed, whatever the wall clock shows', async () => {
+    const wall = Date.now;
+    const before = clock.elapsed();
+    Date.now = () => wall() + 3_600_000;
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(clock.elapsed() - before).toBeGreaterThan(0);
+      expect(clock.elapsed() - before).toBeLessThan(3_000_000);
+    } finally {
+      Date.now = wall;
+    }
+  });
+
   it('waits for times beyond what one timeout can hold, instead of firing at once', async () => {
     let fired = false;
     const takeBack = clock.at(clock.now() + 2 ** 33, () => {

@@ -9,6 +9,10 @@ export class SystemClock implements Clock {
     return Date.now();
   }
 
+  elapsed(): number {
+    return performance.now();
+  }
+
   at(atMs: number, fire: () => void): () => void {
     const dueMs = performance.now() + Math.max(atMs - Date.now(), 0);
     let handle: NodeJS.Timeout;

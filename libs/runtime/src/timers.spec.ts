@@ -60,6 +60,17 @@ describe('Timers', () => {
     expect(rounds).toBe(3);
   });
 
+  it.each([3_600_000, -3_600_000])('waits for what elapses, although the wall clock jumps by %d ms', async (jumpMs) => {
+    timers.set('before', 'a', clock.now() + 100);
+    clock.jump(jumpMs);
+    timers.set('after', 'a', clock.now() + 50);
+    timers.setAt('elapsed', 'a', clock.elapsed() + 75);
+    await clock.advance(49);
+    expect(fired()).toEqual([]);
+    await clock.advance(51);
+    expect(fired()).toEqual(['after/a', 'elapsed/a', 'before/a']);
+  });
+
   it('keeps its order and its promises through many random changes', async () => {
     const expected = new Map<string, number>();
     let seed = 7;

@@ -7,6 +7,7 @@ export interface DueTimer<Name extends string> {
 }
 
 interface Entry<Name extends string> extends DueTimer<Name> {
+  /** As Clock.elapsed() counts. */
   readonly atMs: number;
   live: boolean;
 }
@@ -15,7 +16,7 @@ interface Entry<Name extends string> extends DueTimer<Name> {
 const COMPACT_FROM = 1024;
 
 /**
- * Many named timers on one clock timeout. A heap by time; a replaced or cancelled entry stays in it as a dead one until it
+ * Many named timers on one clock timeout. They count what has elapsed: a jump of the wall clock, either way, moves none of them. A heap by time; a replaced or cancelled entry stays in it as a dead one until it
  * comes to the top or the dead outnumber the living, because most timers here are cancelled long before they are due.
  */
 export class Timers<Name extends string> {
@@ -32,8 +33,13 @@ export class Timers<Name extends string> {
     return this.living;
   }
 
-  /** Replaces the timer of the same key and name. */
+  /** Replaces the timer of the same key and name. @param atMs what the wall would say then, if it went on as it goes now */
   set(key: string, name: Name, atMs: number, attempt = 0): void {
+    this.setAt(key, name, this.clock.elapsed() + (atMs - this.clock.now()), attempt);
+  }
+
+  /** As `set`. @param atMs as Clock.elapsed() counts */
+  setAt(key: string, name: Name, atMs: number, attempt = 0): void {
     this.cancel(key, name);
     const entry = { key, name, atMs, attempt, live: true };
     const siblings = this.byKey.get(key);
@@ -76,13 +82,14 @@ export class Timers<Name extends string> {
   private arm(atMs: number): void {
     this.disarm();
     this.armedAtMs = atMs;
-    this.disarm = this.clock.at(atMs, () => this.fire());
+    // Rounded up, because the wall shows whole milliseconds: what comes too early is armed again, and each time must get further.
+    this.disarm = this.clock.at(this.clock.now() + Math.ceil(Math.max(atMs - this.clock.elapsed(), 0)), () => this.fire());
   }
 
   private fire(): void {
     this.armedAtMs = Number.POSITIVE_INFINITY;
     this.disarm = () => {};
-    const nowMs = this.clock.now();
+    const nowMs = this.clock.elapsed();
     const due: DueTimer<Name>[] = [];
     for (let top = this.heap[0]; top !== undefined && (!top.live || top.atMs <= nowMs); top = this.heap[0]) {
       this.pop();

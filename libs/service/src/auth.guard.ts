@@ -2,6 +2,7 @@ import { applyDecorators, type CanActivate, createParamDecorator, type Execution
 import { ApiBearerAuth } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import type { Authenticator } from './authenticator.js';
+import { ApiProblems } from './openapi.js';
 import type { Principal, RoleName } from './principal.js';
 import { ProblemException } from './problem.js';
 
@@ -9,7 +10,9 @@ const ROLE = 'concordat:role';
 type Needed = RoleName | 'public';
 
 /** The role that a controller or handler needs. Without it (and without `@Public`) a route needs `operate`. */
-export const Role = (role: RoleName): ClassDecorator & MethodDecorator => applyDecorators(SetMetadata(ROLE, role), ApiBearerAuth());
+export const Role = (role: RoleName): ClassDecorator & MethodDecorator => applyDecorators(
+  SetMetadata(ROLE, role), ApiBearerAuth(), ApiProblems({ 401: 'There is no token, or it is not valid', 403: `The token has not the role ${role}` }),
+);
 /** Open to everybody. */
 export const Public = (): ClassDecorator & MethodDecorator => SetMetadata(ROLE, 'public');
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ConfigError } from './config-error.js';
-import { envDatabaseUrl, envEnum, envInt, envPort, envText, envUrl } from './env.js';
+import { envDatabaseUrl, envEnum, envInt, envNames, envNumber, envPort, envText, envUrl } from './env.js';
 
 const message = (read: () => unknown): string => {
   try {
@@ -31,6 +31,19 @@ describe('environment variables', () => {
   ])('say in one line what they got and what they take', (read, text) => {
     expect(message(read)).toBe(text);
     expect(text).not.toContain('\n');
+  });
+
+  it('name things, each once', () => {
+    const takes = 'an even number of names';
+    const read = (X: string): readonly string[] => envNames({ X }, 'X', { takes, check: ({ length }) => length % 2 === 0 });
+    expect([read(' a , b.c '), envNames({}, 'X', { takes, default: ['d'] })]).toEqual([['a', 'b.c'], ['d']]);
+    for (const wrong of ['a', 'a,a', 'a,', 'a,b c']) expect(message(() => read(wrong))).toBe(`X got ${JSON.stringify(wrong)}; it takes ${takes}`);
+  });
+
+  it('may be fractions', () => {
+    const read = (X: string): number => envNumber({ X }, 'X', { min: 0.5, max: 2 });
+    expect([read('0.5'), read('2'), envNumber({}, 'X', { default: 7, min: 0, max: 9 })]).toEqual([0.5, 2, 7]);
+    for (const wrong of ['0.4', '2.1', '1e0', '.7', 'one']) expect(message(() => read(wrong))).toContain('it takes a number from 0.5 to 2');
   });
 
   it('that may hold a password are not shown', () => {

@@ -8,6 +8,8 @@ interface Default<T> {
   readonly default?: T;
 }
 
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
 function raw(env: Env, name: string): string | undefined {
   const value = env[name]?.trim();
   return value === '' ? undefined : value;
@@ -35,6 +37,15 @@ export function envInt(env: Env, name: string, options: Default<number> & { read
   return number;
 }
 
+export function envNumber(env: Env, name: string, options: Default<number> & { readonly min: number; readonly max: number }): number {
+  const takes = `a number from ${options.min} to ${options.max}`;
+  const value = raw(env, name);
+  if (value === undefined) return missing(name, options.default, takes);
+  const number = Number(value);
+  if (!/^\d+(\.\d+)?$/.test(value) || number < options.min || number > options.max) throw ConfigError.of(name, value, takes);
+  return number;
+}
+
 /** A TCP port; 0 lets the system choose one. */
 export function envPort(env: Env, name: string, fallback: number): number {
   return envInt(env, name, { default: fallback, min: 0, max: 65_535 });
@@ -47,6 +58,16 @@ export function envEnum<const T extends string>(env: Env, name: string, values: 
   const found = values.find((candidate) => candidate === value);
   if (found === undefined) throw ConfigError.of(name, value, takes);
   return found;
+}
+
+/** Names separated by commas; none twice. @param options.check what else must hold of them */
+export function envNames(env: Env, name: string, options: Default<readonly string[]> & { readonly takes: string; readonly check?: (names: readonly string[]) => boolean }): readonly string[] {
+  const value = raw(env, name);
+  if (value === undefined) return missing(name, options.default, options.takes);
+  const names = value.split(',').map((part) => part.trim());
+  const valid = names.every((part) => NAME.test(part)) && new Set(names).size === names.length && (options.check?.(names) ?? true);
+  if (!valid) throw ConfigError.of(name, value, options.takes);
+  return names;
 }
 
 /**

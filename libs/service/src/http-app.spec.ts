@@ -10,7 +10,7 @@ import { UnavailableError } from '#libs/runtime';
 import { Public, Role } from './auth.guard.js';
 import { ConfigError } from './config-error.js';
 import { HealthRegistry } from './health.js';
-import { createHttpApp, listenHttp } from './http-app.js';
+import { checkAddress, createHttpApp, listenHttp } from './http-app.js';
 import { setupOpenApi } from './openapi.js';
 import { ProblemException } from './problem.js';
 
@@ -217,6 +217,13 @@ describe('errors', () => {
 });
 
 describe('authentication', () => {
+  it('is documented with what it refuses, and only where it is asked for', async () => {
+    const { body } = await call('GET', '/docs-json');
+    expect(body.paths['/things'].post.responses).toMatchObject({ 401: expect.anything(), 403: { description: expect.stringContaining('role submit') } });
+    expect(body.paths['/things'].get.responses).toMatchObject({ 401: expect.anything(), 403: { description: expect.stringContaining('role read') } });
+    expect(body.paths['/things/slow'].get.responses).not.toHaveProperty('401');
+  });
+
   it('refuses no token and a wrong one with 401 and a challenge', async () => {
     const none = await call('GET', '/things');
     expectProblem(none, 401, 'UNAUTHENTICATED');
@@ -264,6 +271,14 @@ it('a port in use stops the start with one line that names the variable', async 
   expect(error).toBeInstanceOf(ConfigError);
   expect((error as Error).message).toBe(`THINGS_PORT ${port} is in use on 127.0.0.1; set THINGS_PORT to a free port, or stop what uses it`);
   await second.close();
+  await expect(checkAddress({ host: '127.0.0.1', port, portVariable: 'THINGS_PORT' })).rejects.toThrow(`THINGS_PORT ${port} is in use`);
+});
+
+it('an address is tried before anything else is, and left free', async () => {
+  const free = { host: '127.0.0.1', port: 0, portVariable: 'THINGS_PORT' };
+  await checkAddress(free);
+  await expect(checkAddress({ ...free, host: '192.0.2.1' })).rejects.toThrow('HOST got "192.0.2.1"');
+  await expect(checkAddress({ ...free, host: 'no.such.host.invalid' })).rejects.toThrow('HOST got "no.such.host.invalid"');
 });
 
 it('closing answers what is under way, and does not wait for kept-alive connections', async () => {

@@ -2,7 +2,7 @@ import { type DynamicModule, Global, Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { Socket } from 'node:net';
+import net, { type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { AuthGuard } from './auth.guard.js';
 import { Authenticator, type AuthOptions } from './authenticator.js';
@@ -129,11 +129,30 @@ function refuseUnparsable(error: Error & { code?: string }, socket: Socket): voi
   socket.end(`HTTP/1.1 ${status} Error\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
 }
 
+interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Named in errors. */
+  readonly portVariable: string;
+}
+
+/**
+ * Finds out whether the address can be listened at, before anything is connected to or changed: a wrong setting is to be told at once.
+ * @throws ConfigError when the address cannot be had, naming `portVariable` or HOST
+ */
+export async function checkAddress(at: ListenAddress): Promise<void> {
+  const server = net.createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(error, at)));
+    server.listen(at.port, at.host, () => server.close(() => resolve()));
+  });
+}
+
 /**
  * Starts listening and answers the URL.
  * @throws ConfigError when the address cannot be had, naming `portVariable` or HOST
  */
-export async function listenHttp(app: NestFastifyApplication, at: { readonly host: string; readonly port: number; readonly portVariable: string }): Promise<string> {
+export async function listenHttp(app: NestFastifyApplication, at: ListenAddress): Promise<string> {
   try {
     await app.listen(at.port, at.host);
   } catch (error) {
@@ -145,7 +164,7 @@ export async function listenHttp(app: NestFastifyApplication, at: { readonly hos
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function listenError(error: NodeJS.ErrnoException, at: { readonly host: string; readonly port: number; readonly portVariable: string }): Error {
+function listenError(error: NodeJS.ErrnoException, at: ListenAddress): Error {
   if (error.code === 'EADDRINUSE') return new ConfigError(`${at.portVariable} ${at.port} is in use on ${at.host}; set ${at.portVariable} to a free port, or stop what uses it`);
   if (error.code === 'EACCES') return new ConfigError(`${at.portVariable} ${at.port} may not be opened by this user; set ${at.portVariable} to a port above 1023`);
   if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') return new ConfigError(`HOST got "${at.host}"; it takes an address of this machine, such as 127.0.0.1 or 0.0.0.0`);

@@ -12,6 +12,9 @@ export class FieldErrorDto {
 
   @ApiProperty({ type: String, example: 'must be integer' })
   message: string;
+
+  @ApiProperty({ type: String, required: false, description: 'Stable, where one kind of refusal has several causes', example: 'COMPENSATABLE_AFTER_PIVOT' })
+  code?: string;
 }
 
 export class ProblemDto {

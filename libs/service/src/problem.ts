@@ -8,6 +8,8 @@ export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 export interface FieldError {
   readonly path: string;
   readonly message: string;
+  /** Stable, where one kind of refusal has several causes. */
+  readonly code?: string;
 }
 
 /** RFC 9457, with a stable `code` and, for validation, `errors`. */
@@ -60,7 +62,9 @@ export function problemOf(status: number, code: string, detail: string, errors: 
   };
 }
 
+const TOO_MANY: ReadonlySet<string> = new Set(['OVERLOADED', 'PARTICIPANT_OVERLOADED']);
+
 /** 429 when the caller should slow down, 503 when something is out of reach. */
 export function unavailableProblem(error: UnavailableError): ProblemException {
-  return new ProblemException(error.code === 'OVERLOADED' ? 429 : 503, error.code, error.message, [], error.retryAfterMs);
+  return new ProblemException(TOO_MANY.has(error.code) ? 429 : 503, error.code, error.message, [], error.retryAfterMs);
 }

@@ -1,4 +1,4 @@
-import { vote, type VoteResult } from '#libs/participant';
+import { type StepResult, vote } from '#libs/participant';
 
 export interface Wish {
   readonly key: string;
@@ -7,7 +7,7 @@ export interface Wish {
 
 export interface Granted {
   /** One per wish. */
-  readonly votes: readonly VoteResult[];
+  readonly votes: readonly StepResult[];
   /** What was granted, per key, keys in order. */
   readonly totals: Totals;
 }

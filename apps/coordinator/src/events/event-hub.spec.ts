@@ -7,11 +7,12 @@ import { pino } from 'pino';
 import { makeTxid, type Txid } from '#libs/protocol';
 import type { TransactionView } from '#libs/runtime';
 import type { ProblemException } from '#libs/service';
+import { transactionView } from '../testing/transaction-view.js';
 import { EventHub } from './event-hub.js';
 
 const txid = (n: number): Txid => makeTxid(0, 1_700_000_000_000 + n, new Uint8Array(8));
 const view = (n: number, padding = ''): TransactionView =>
-  ({ txid: txid(n), protocol: '2pc', status: 'committed', reason: null, branches: [], createdAtMs: 0, deadlineMs: 0, decidedAtMs: 1, finishedAtMs: null, metadata: padding });
+  transactionView({ txid: txid(n), status: 'committed', decision: 'COMMIT', decidedAtMs: 1, metadata: padding });
 
 let hub: EventHub;
 let server: http.Server;

@@ -5,7 +5,7 @@ import { type Logger, ProblemException } from '#libs/service';
 import { transactionJson } from '../http/transaction-json.js';
 import { EventStream, eventText } from './event-stream.js';
 
-export type TransactionEventName = 'begun' | 'decided' | 'finished';
+export type TransactionEventName = 'begun' | 'decided' | 'attention' | 'finished';
 
 export interface EventHubOptions {
   readonly maxStreams: number;

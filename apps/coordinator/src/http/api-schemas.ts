@@ -1,3 +1,6 @@
+import { PROTOCOLS } from '../submit/body-schemas.js';
+import { STATUSES } from './statuses.js';
+
 /** JSON Schemas of answers, for the API's documentation. */
 const nullable = (schema: Record<string, unknown>): Record<string, unknown> => ({ ...schema, nullable: true });
 const time = { type: 'string', format: 'date-time' };
@@ -11,31 +14,44 @@ const REASON = {
 
 const BRANCH = {
   type: 'object',
-  required: ['index', 'participant', 'operation', 'state', 'vote', 'attempts', 'result'],
+  required: ['index', 'participant', 'operation', 'state', 'vote', 'attempts', 'result', 'reason'],
   properties: {
     index: { type: 'integer' },
     participant: { type: 'string' },
     operation: { type: 'string' },
-    state: { type: 'string', enum: ['waiting', 'prepared', 'read-only', 'refused', 'committed', 'aborted'] },
-    vote: { type: 'string', enum: ['yes', 'no', 'read-only'], nullable: true },
+    state: {
+      type: 'string', enum: ['waiting', 'prepared', 'read-only', 'refused', 'committed', 'aborted', 'sent', 'done', 'compensating', 'compensated', 'skipped'],
+      description: 'Of a branch: waiting, prepared, read-only, refused, committed, aborted. Of a saga\'s step: waiting, sent, done, refused, compensating, compensated, skipped',
+    },
+    vote: { type: 'string', enum: ['yes', 'no', 'read-only'], nullable: true, description: 'Null for a saga\'s step' },
     attempts: { type: 'integer' },
-    result: { description: 'What the participant returned with its vote' },
+    result: { description: 'What the participant returned with its vote, or the step\'s execute handler' },
+    reason: nullable({ ...REASON, description: 'Of a refusal, or of a step\'s last failure' }),
+    id: { type: 'string', description: 'Of a saga\'s step, as are kind and after' },
+    kind: { type: 'string', enum: ['compensatable', 'pivot', 'retriable'] },
+    after: { type: 'array', items: { type: 'string' } },
   },
 };
 
 export const TRANSACTION_SCHEMA = {
   type: 'object',
-  required: ['id', 'protocol', 'status', 'createdAt', 'deadlineAt', 'decidedAt', 'finishedAt', 'reason', 'branches', 'metadata'],
+  required: ['id', 'protocol', 'status', 'decision', 'createdAt', 'deadlineAt', 'decidedAt', 'finishedAt', 'reason', 'branches', 'attention', 'resolved', 'metadata'],
   properties: {
     id: { type: 'string', format: 'uuid' },
-    protocol: { type: 'string', enum: ['2pc'] },
-    status: { type: 'string', enum: ['pending', 'committed', 'aborted'] },
+    protocol: { type: 'string', enum: [...PROTOCOLS] },
+    status: {
+      type: 'string', enum: [...STATUSES],
+      description: '2pc, 3pc, paxos-commit: pending, committed, aborted. saga: running (also once it is decided that it completes), completed, compensating, compensated; needs-attention instead of running or compensating while it needs a person',
+    },
+    decision: { type: 'string', enum: ['COMMIT', 'ABORT'], nullable: true, description: 'Null while undecided' },
     createdAt: time,
     deadlineAt: time,
     decidedAt: nullable(time),
     finishedAt: nullable(time),
     reason: nullable(REASON),
-    branches: { type: 'array', items: BRANCH },
+    branches: { type: 'array', items: BRANCH, description: 'The steps, of a saga' },
+    attention: nullable({ type: 'object', required: ['step', 'reason', 'at'], properties: { step: { type: 'string' }, reason: REASON, at: time }, description: 'Why a saga needs a person' }),
+    resolved: nullable({ ...REASON, description: 'Set when an operator ended it although something was outstanding' }),
     metadata: {},
   },
 };
@@ -82,7 +98,19 @@ export const PARTICIPANT_SCHEMA = {
   properties: {
     name: { type: 'string' },
     paused: { type: 'boolean' },
-    operations: { type: 'array', items: { type: 'object', properties: { name: { type: 'string' }, payloadSchema: { type: 'object' } } } },
+    acceptor: { type: 'boolean', description: 'Hosts an acceptor of paxos-commit' },
+    operations: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          name: { type: 'string' },
+          uses: { type: 'array', items: { type: 'string', enum: ['branch', 'step'] }, description: 'branch: of 2pc, 3pc and paxos-commit; step: of a saga' },
+          stepKinds: { type: 'array', items: { type: 'string', enum: ['compensatable', 'pivot', 'retriable'] } },
+          payloadSchema: { type: 'object' },
+        },
+      },
+    },
     instances: { type: 'array', items: { type: 'object', properties: { instance: { type: 'string' }, version: { type: 'string' }, live: { type: 'boolean', description: 'Has announced itself within the last minute' }, firstSeenAt: time, lastSeenAt: time } } },
   },
 };
@@ -101,6 +129,33 @@ export const SHARDS_SCHEMA = list('shards', {
     recovered: { type: 'boolean', nullable: true, description: 'Known for shards owned here: whether unfinished transactions have been taken over' },
   },
 });
+
+const count = { type: 'integer' };
+
+export const STATS_SCHEMA = {
+  type: 'object',
+  properties: {
+    instance: { type: 'string' }, uptimeSeconds: { type: 'number' }, maxInFlight: count, maxInFlightPerParticipant: count, shardsOwned: count,
+    inFlight: count, undecided: count, begun: count, committed: count, aborted: count, finished: count, recovered: count, refused: count,
+    byProtocol: {
+      type: 'object', description: 'Begun and decided here, by protocol and outcome',
+      additionalProperties: { type: 'object', additionalProperties: count },
+      example: { '2pc': { begun: 2, committed: 1, aborted: 1 }, saga: { begun: 1, completed: 1, compensated: 0, needsAttention: 0 } },
+    },
+    open: {
+      type: 'object', nullable: true, description: 'Without an end, in the shards owned here, by protocol, at most 5 s old; null while it cannot be read. overdue: undecided beyond their deadline',
+      additionalProperties: { type: 'object', properties: { unfinished: count, undecided: count, overdue: count, needAttention: count, oldestUndecidedSeconds: { type: 'number' } } },
+    },
+    housekeeping: {
+      type: 'object', nullable: true, description: 'The last time that this instance removed what is old; null before the first',
+      properties: {
+        at: time, partitionsCreated: count, partitionsDropped: count, partitionsKept: count, partitionsPostponed: count,
+        rowsDeleted: { type: 'object', additionalProperties: count },
+        unfinished: { type: 'array', items: { type: 'string' }, description: 'The oldest transactions that should be gone and have not ended, at most 10' },
+      },
+    },
+  },
+};
 
 export const AUDIT_SCHEMA = {
   type: 'object',

@@ -7,7 +7,7 @@ type OwnShard = ReturnType<CoordinatorDriver['shards']>[number];
 export function participantJson(participant: RegisteredParticipant): Record<string, unknown> {
   const { name, paused, operations, instances } = participant;
   return {
-    name, paused, operations,
+    name, paused, acceptor: instances.some((one) => one.acceptor), operations,
     instances: instances.map(({ instance, version, live, firstSeenMs, lastSeenMs }) => ({ instance, version, live, firstSeenAt: iso(firstSeenMs), lastSeenAt: iso(lastSeenMs) })),
   };
 }

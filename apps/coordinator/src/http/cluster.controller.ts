@@ -3,9 +3,12 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { CoordinatorDriver } from '#libs/runtime';
 import { Role } from '#libs/service';
 import type { CoordinatorConfig } from '../config.js';
+import { Housekeeping } from '../housekeeping.js';
+import { CoordinatorMetrics } from '../metrics/coordinator-metrics.js';
+import { OpenCounts } from '../metrics/open-counts.js';
 import { ParticipantDirectory } from '../submit/participant-directory.js';
 import { CONFIG, SHARD_LIST, type ShardList } from '../tokens.js';
-import { PARTICIPANTS_SCHEMA, SHARDS_SCHEMA } from './api-schemas.js';
+import { PARTICIPANTS_SCHEMA, SHARDS_SCHEMA, STATS_SCHEMA } from './api-schemas.js';
 import { participantJson, shardJson } from './cluster-json.js';
 
 @ApiTags('cluster')
@@ -17,6 +20,9 @@ export class ClusterController {
     @Inject(ParticipantDirectory) private readonly directory: ParticipantDirectory,
     @Inject(SHARD_LIST) private readonly shardList: ShardList,
     @Inject(CONFIG) private readonly config: CoordinatorConfig,
+    @Inject(CoordinatorMetrics) private readonly metrics: CoordinatorMetrics,
+    @Inject(OpenCounts) private readonly open: OpenCounts,
+    @Inject(Housekeeping) private readonly housekeeping: Housekeeping,
   ) {}
 
   @Get('participants')
@@ -36,9 +42,20 @@ export class ClusterController {
   }
 
   @Get('stats')
-  @ApiOperation({ summary: 'Counters of the instance that answers, since its start' })
-  @ApiOkResponse({ schema: { type: 'object', properties: { instance: { type: 'string' }, uptimeSeconds: { type: 'number' }, maxInFlight: { type: 'integer' }, inFlight: { type: 'integer' }, begun: { type: 'integer' }, committed: { type: 'integer' }, aborted: { type: 'integer' }, shardsOwned: { type: 'integer' } } } })
-  stats(): unknown {
-    return { instance: this.config.instance, uptimeSeconds: Math.floor(process.uptime()), maxInFlight: this.config.maxInFlight, shardsOwned: this.driver.shards().length, ...this.driver.stats() };
+  @ApiOperation({ summary: 'Counters of the instance that answers, since its start, and what is open in its shards' })
+  @ApiOkResponse({ schema: STATS_SCHEMA })
+  async stats(): Promise<unknown> {
+    const open = await this.open.read();
+    return {
+      instance: this.config.instance,
+      uptimeSeconds: Math.floor(process.uptime()),
+      maxInFlight: this.config.maxInFlight,
+      maxInFlightPerParticipant: this.config.maxInFlightPerParticipant,
+      shardsOwned: this.driver.shards().length,
+      ...this.driver.stats(),
+      byProtocol: this.metrics.counts.json(),
+      open: open === null ? null : Object.fromEntries([...open].map(([protocol, { oldestUndecidedMs, ...counts }]) => [protocol, { ...counts, oldestUndecidedSeconds: oldestUndecidedMs / 1000 }])),
+      housekeeping: this.housekeeping.last,
+    };
   }
 }

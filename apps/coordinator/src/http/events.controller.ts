@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems, Role } from '#libs/service';
 import { EventHub } from '../events/event-hub.js';
 
-const DESCRIPTION = `Server-sent events \`begun\`, \`decided\` and \`finished\`, each with a transaction as data. Events of the answering instance come at once, decisions and ends of other instances within about a second.
+const DESCRIPTION = `Server-sent events \`begun\`, \`decided\`, \`attention\` (a saga has come to need a person) and \`finished\`, each with a transaction as data. Events of the answering instance come at once, decisions and ends of other instances within about a second.
 Events may be repeated, and while a connection is away they are missed: read the list to catch up. A consumer that does not keep up gets the event \`dropped\` and is disconnected.`;
 
 @ApiTags('transactions')

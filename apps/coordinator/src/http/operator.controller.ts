@@ -11,6 +11,10 @@ import { AuditQuery, ParticipantActionBody, TransactionActionBody } from './requ
 import { transactionJson } from './transaction-json.js';
 
 const DEFAULT_LIMIT = 50;
+const ACT_DESCRIPTION = `retry-now sends again what is outstanding, with its backoff from the beginning. cancel aborts (a saga: compensates) while undecided.
+resolve ends the waiting for acknowledgements once decided; undecided it aborts, but a saga has to be cancelled instead.
+skip-step, of a saga: a retriable step counts as done, or a compensation as through, from here on; only after the decision. resolve and skip-step need a comment, which is recorded as their reason.
+Every action, taken or refused, is in the audit log.`;
 
 @ApiTags('operator')
 @Role('operate')
@@ -19,11 +23,11 @@ export class OperatorController {
   constructor(@Inject(Operator) private readonly operator: Operator, @Inject(AuditLog) private readonly audit: AuditLog) {}
 
   @Post('transactions/:id/actions')
-  @ApiOperation({ summary: 'Acts on a transaction', description: 'retry-now sends again what is outstanding; cancel aborts while undecided; resolve aborts while undecided, and stops waiting for acknowledgements once decided.' })
+  @ApiOperation({ summary: 'Acts on a transaction', description: ACT_DESCRIPTION })
   @ApiParam({ name: 'id', schema: { type: 'string', format: 'uuid' } })
   @ApiResponse({ status: 200, description: 'Done', schema: TRANSACTION_SCHEMA })
   @ApiResponse({ status: 202, description: 'Taken; the transaction has not got there yet', schema: TRANSACTION_SCHEMA })
-  @ApiProblems({ 404: 'There is no such transaction', 409: 'It is too late for that, or another instance owns the transaction', 422: 'The protocol has no such action' })
+  @ApiProblems({ 404: 'There is no such transaction', 409: 'It is too late for that, or another instance owns the transaction', 422: 'The protocol has no such action, or the saga no such step' })
   async act(@Param('id') id: string, @Body() body: TransactionActionBody, @Caller() caller: Principal, @Res({ passthrough: true }) reply: FastifyReply): Promise<unknown> {
     const { view, done } = await this.operator.act(txidOf(id), body, caller.subject);
     void reply.status(done ? 200 : 202);

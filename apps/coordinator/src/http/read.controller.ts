@@ -2,8 +2,8 @@ import { Controller, Get, Inject, Param, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import { isTxid, type Txid } from '#libs/protocol';
 import { TransactionReader } from '#libs/postgres';
-import type { TransactionView } from '#libs/runtime';
 import { ApiProblems, ProblemException, Role } from '#libs/service';
+import { defaultUntil, hasReached } from '../reads/progress.js';
 import { TransactionLookup } from '../reads/transaction-lookup.js';
 import { TIMELINE_SCHEMA, TRANSACTION_PAGE_SCHEMA, TRANSACTION_SCHEMA } from './api-schemas.js';
 import { MAX_WAIT_MS } from './prefer.js';
@@ -31,14 +31,18 @@ export class ReadController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'Shows a transaction, waiting for its decision if asked to' })
+  @ApiOperation({ summary: 'Shows a transaction, waiting for its decision or its end if asked to' })
   @ApiParam(ID)
   @ApiOkResponse({ schema: TRANSACTION_SCHEMA })
   @ApiProblems({ 404: 'There is no such transaction' })
   async show(@Param('id') id: string, @Query() query: WaitQuery): Promise<unknown> {
-    const waitMs = Math.min((query.wait ?? 0) * 1000, MAX_WAIT_MS);
-    const view: TransactionView | null = await this.lookup.wait(txidOf(id), query.waitFor ?? 'decided', waitMs);
-    return transactionJson(view ?? unknown(id));
+    const txid = txidOf(id);
+    const deadlineMs = performance.now() + Math.min((query.wait ?? 0) * 1000, MAX_WAIT_MS);
+    const found = (await this.lookup.find(txid)) ?? unknown(id);
+    const until = query.waitFor ?? defaultUntil(found.protocol);
+    const waitMs = Math.max(0, deadlineMs - performance.now());
+    const view = waitMs === 0 || hasReached(found, until) ? found : await this.lookup.wait(txid, until, waitMs);
+    return transactionJson(view ?? found);
   }
 
   @Get(':id/timeline')

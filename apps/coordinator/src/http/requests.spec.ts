@@ -17,6 +17,10 @@ describe('the list filters', () => {
     expect(await read(ListQuery, {})).toEqual({});
   });
 
+  it.each(['pending', 'committed', 'aborted', 'running', 'completed', 'compensating', 'compensated', 'needs-attention'])('take the status %s', async (status) => {
+    expect(await read(ListQuery, { status })).toEqual({ status });
+  });
+
   it('turn text into numbers', async () => {
     expect(await read(ListQuery, { limit: '7', status: 'aborted', since: '2026-01-31T12:00:00.5+02:00', until: '2026-02-01' })).toMatchObject({ limit: 7 });
   });
@@ -44,7 +48,15 @@ describe('wait', () => {
 });
 
 describe('operator actions', () => {
-  it('need a comment only to resolve', async () => {
+  it('skip a step that they name, for a reason that they give', async () => {
+    const skip = { action: 'skip-step', step: 'confirm', comment: 'done by hand' };
+    expect(await read(TransactionActionBody, skip, 'body')).toEqual(skip);
+    expect(await refusedPaths(TransactionActionBody, { action: 'skip-step' }, 'body')).toEqual(['comment', 'step']);
+    expect(await refusedPaths(TransactionActionBody, { ...skip, step: 'a b' }, 'body')).toEqual(['step']);
+    expect(await refusedPaths(TransactionActionBody, { ...skip, step: 7 }, 'body')).toEqual(['step']);
+  });
+
+  it('need a comment only to resolve and to skip', async () => {
     expect(await read(TransactionActionBody, { action: 'cancel' }, 'body')).toEqual({ action: 'cancel' });
     expect(await refusedPaths(TransactionActionBody, { action: 'resolve', decision: 'abort' }, 'body')).toEqual(['comment']);
     expect(await read(TransactionActionBody, { action: 'resolve', comment: 'the disk\nis gone' }, 'body')).toMatchObject({ comment: 'the disk\nis gone' });

@@ -1,7 +1,9 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsNotEmpty, IsNumber, IsOptional, IsString, Matches, Max, MaxLength, Min, ValidateIf } from 'class-validator';
-import { PROTOCOLS } from '../submit/transaction-body.js';
+import type { TransactionStatus } from '#libs/runtime';
+import { PROTOCOLS } from '../submit/body-schemas.js';
+import { STATUSES } from './statuses.js';
 
 /** Query strings and small bodies. The body of a transaction, which is on the hot path, has a reader of its own. */
 
@@ -13,7 +15,7 @@ const CURSOR_MESSAGE = { message: 'must be a nextCursor of an earlier answer' };
 const PLAIN_TEXT = /^[^\p{Cc}\p{Surrogate}]*(?:[\n\r\t][^\p{Cc}\p{Surrogate}]*)*$/u;
 
 export class WaitQuery {
-  @ApiProperty({ type: Number, required: false, description: 'Seconds to wait for the decision; at most 60 are waited' })
+  @ApiProperty({ type: Number, required: false, description: 'Seconds to wait; at most 60 are waited' })
   @IsOptional()
   @Type(() => Number)
   @IsNumber({}, { message: 'must be a number of seconds from 0 to 3600' })
@@ -21,7 +23,7 @@ export class WaitQuery {
   @Max(3_600)
   wait?: number;
 
-  @ApiProperty({ enum: ['decided', 'finished'], required: false, description: 'What to wait for. Default: decided' })
+  @ApiProperty({ enum: ['decided', 'finished'], required: false, description: 'What to wait for. Default: finished for a saga, decided otherwise' })
   @IsOptional()
   @IsIn(['decided', 'finished'])
   waitFor?: 'decided' | 'finished';
@@ -43,10 +45,10 @@ export class PageQuery {
 }
 
 export class ListQuery extends PageQuery {
-  @ApiProperty({ enum: ['pending', 'committed', 'aborted'], required: false })
+  @ApiProperty({ enum: STATUSES, required: false })
   @IsOptional()
-  @IsIn(['pending', 'committed', 'aborted'])
-  status?: 'pending' | 'committed' | 'aborted';
+  @IsIn([...STATUSES])
+  status?: TransactionStatus;
 
   @ApiProperty({ enum: PROTOCOLS, required: false })
   @IsOptional()
@@ -81,8 +83,8 @@ export class TransactionActionBody {
   @IsIn(['retry-now', 'cancel', 'resolve', 'skip-step'])
   action: 'retry-now' | 'cancel' | 'resolve' | 'skip-step';
 
-  @ApiProperty({ type: String, required: false, maxLength: 1_000, description: 'Why; kept in the audit log. Required for resolve.' })
-  @ValidateIf((body: TransactionActionBody) => body.comment !== undefined || body.action === 'resolve')
+  @ApiProperty({ type: String, required: false, maxLength: 1_000, description: 'Why; kept in the audit log, and with what it ends or skips. Required for resolve and skip-step.' })
+  @ValidateIf((body: TransactionActionBody) => body.comment !== undefined || body.action === 'resolve' || body.action === 'skip-step')
   @IsString()
   @IsNotEmpty()
   @MaxLength(1_000)
@@ -93,6 +95,11 @@ export class TransactionActionBody {
   @IsOptional()
   @IsIn(['commit', 'abort'])
   decision?: 'commit' | 'abort';
+
+  @ApiProperty({ type: String, required: false, maxLength: 100, description: 'skip-step only, and required there: the id of the step' })
+  @ValidateIf((body: TransactionActionBody) => body.step !== undefined || body.action === 'skip-step')
+  @Matches(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, { message: 'must be the id of a step' })
+  step?: string;
 }
 
 export class ParticipantActionBody {

@@ -1,23 +1,32 @@
 import { Body, Controller, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { UnavailableError } from '#libs/runtime';
-import { ApiProblems, isObject, type Logger, LOGGER, ProblemException, Role, unavailableProblem, validationProblem } from '#libs/service';
-import { OUTCOME_UNKNOWN, Submission, type Submitted } from '../submit/submission.js';
-import { transactionSchema } from '../submit/transaction-body.js';
+import { ApiProblems, isObject, type Logger, LOGGER, Role, validationProblem } from '#libs/service';
+import { DOCUMENTED_LIMITS } from '../config.js';
+import { documentedSchema } from '../submit/body-schemas.js';
+import { Submission, type Submitted } from '../submit/submission.js';
 import { BATCH_ANSWER_SCHEMA, BATCH_LINE_SCHEMA, TRANSACTION_SCHEMA } from './api-schemas.js';
+import { inOrder, itemsOf, lineByLine, MAX_BATCH, refuseKeyOfBatch } from './batch.js';
 import { idempotencyKeyOf, KEY_SCHEMA } from './idempotency-key.js';
 import { LINES_MEDIA_TYPE, LineStream, wantsLines } from './line-stream.js';
-import { mapError } from './map-error.js';
 import { waitMsOf } from './prefer.js';
 import { transactionJson } from './transaction-json.js';
 
-const MAX_BATCH = 1_000;
-const BODY_SCHEMA = transactionSchema(3_600_000);
+type Schema = Record<string, unknown>;
+
+const BODY_SCHEMA = documentedSchema(DOCUMENTED_LIMITS);
+const ITEM_SCHEMA = { oneOf: (BODY_SCHEMA['oneOf'] as readonly Schema[]).map((one) => ({ ...one, properties: { ...one['properties'] as Schema, idempotencyKey: KEY_SCHEMA } })) };
 const PREFER = { name: 'Prefer', required: false, description: '`wait=<seconds>` (default 10, at most 60) or `respond-async`', schema: { type: 'string' } } as const;
-const BATCH_DESCRIPTION = `Answers in the order asked; a refused transaction is answered by a problem document in its place. Each may carry an \`idempotencyKey\`.
-With \`Accept: ${LINES_MEDIA_TYPE}\` the status 200 comes at once, and one line of JSON for each transaction as soon as it is decided, refused, or its wait is over, in whatever order that happens. An item whose line is missing when the stream ends may have been taken: send it again with its key.`;
-const REFUSALS = { 400: 'The request is malformed', 413: 'The body is too large', 422: 'Unknown participant, operation or protocol, a payload that breaks its schema, or a reused idempotency key', 429: 'Too many transactions in flight', 503: 'Cannot be taken now', 504: 'It has begun, and how it stands cannot be read now' };
+const DESCRIPTION = `An aborted transaction, and a compensated saga, is an answer, not an error.
+2pc, 3pc and paxos-commit take \`branches\`: all of them take effect, or none. A saga takes \`steps\`: each takes effect on its own, and is compensated if a later one fails for good. Defaults shown are those of a coordinator whose environment says nothing else.
+Without \`waitFor\` the answer comes when the decision is durable, and for a saga when it has ended; 202 if that takes longer than \`Prefer\` waits.`;
+const BATCH_DESCRIPTION = `Answers in the order asked; a refused transaction is answered by a problem document in its place (\`retryAfter\` in seconds where it can be sent again; nothing is known of one whose status is 500 or 504). Each may carry an \`idempotencyKey\`; the header \`Idempotency-Key\` is refused.
+With \`Accept: ${LINES_MEDIA_TYPE}\` the status 200 comes at once, and one line of JSON for each transaction as soon as it has got as far as its \`waitFor\`, is refused, or its wait is over, in whatever order that happens. An item whose line is missing when the stream ends may have been taken: send it again with its key.`;
+const REFUSALS = {
+  400: 'The request is malformed', 413: 'The body is too large',
+  422: 'Unknown participant or operation, an operation that is not for this use, a payload that breaks its schema, an invalid saga, or a reused idempotency key',
+  429: 'Too many transactions in flight, in all or of one participant', 503: 'Cannot be taken now; nothing of it will ever take effect',
+};
 
 @ApiTags('transactions')
 @Controller('v1')
@@ -26,13 +35,13 @@ export class SubmitController {
 
   @Post('transactions')
   @Role('submit')
-  @ApiOperation({ summary: 'Runs a transaction', description: 'An aborted transaction is an answer, not an error.' })
+  @ApiOperation({ summary: 'Runs a transaction', description: DESCRIPTION })
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'The same key with the same body is the same transaction', schema: KEY_SCHEMA })
   @ApiHeader(PREFER)
   @ApiBody({ schema: BODY_SCHEMA as never })
-  @ApiResponse({ status: 200, description: 'Decided (or finished, if that was waited for)', schema: TRANSACTION_SCHEMA })
+  @ApiResponse({ status: 200, description: 'It has got as far as was waited for', schema: TRANSACTION_SCHEMA })
   @ApiResponse({ status: 202, description: 'Begun; `Location` tells where to ask', schema: TRANSACTION_SCHEMA })
-  @ApiProblems(REFUSALS)
+  @ApiProblems({ ...REFUSALS, 504: 'It has begun, and how it stands cannot be read now' })
   async submit(@Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<Record<string, unknown>> {
     const { headers } = request;
     const { view, reached } = await this.submission.submit(body, { bytes: bytesOf(request), idempotencyKey: idempotencyKeyOf(headers['idempotency-key'], 'Idempotency-Key'), waitMs: waitMsOf(headers.prefer) });
@@ -46,18 +55,19 @@ export class SubmitController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Runs up to 1,000 transactions, each by itself', description: BATCH_DESCRIPTION })
   @ApiHeader(PREFER)
-  @ApiBody({ schema: { type: 'object', required: ['transactions'], properties: { transactions: { type: 'array', minItems: 1, maxItems: MAX_BATCH, items: { ...BODY_SCHEMA, properties: { ...(BODY_SCHEMA['properties'] as object), idempotencyKey: KEY_SCHEMA } } } } } as never })
+  @ApiBody({ schema: { type: 'object', required: ['transactions'], properties: { transactions: { type: 'array', minItems: 1, maxItems: MAX_BATCH, items: ITEM_SCHEMA } } } as never })
   @ApiResponse({ status: 200, description: 'One answer for each', content: { 'application/json': { schema: BATCH_ANSWER_SCHEMA }, [LINES_MEDIA_TYPE]: { schema: BATCH_LINE_SCHEMA } } })
   @ApiProblems(REFUSALS)
   async batch(@Body() body: unknown, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    refuseKeyOfBatch(request.headers['idempotency-key']);
     const items = itemsOf(body);
     this.submission.mustAccept();
     const waitMs = waitMsOf(request.headers.prefer);
     const bytes = bytesOf(request);
     const answers = items.map((item) => this.submitItem(item, bytes, waitMs));
-    if (!wantsLines(request.headers.accept)) return void reply.status(200).send({ transactions: await inOrder(answers) });
+    if (!wantsLines(request.headers.accept)) return void reply.status(200).send({ transactions: await inOrder(answers, this.logger) });
     reply.hijack();
-    await this.lineByLine(answers, new LineStream(reply.raw));
+    await lineByLine(answers, new LineStream(reply.raw), this.logger);
   }
 
   private async submitItem(item: unknown, bytes: number, waitMs: number): Promise<Submitted> {
@@ -65,48 +75,6 @@ export class SubmitController {
     const { idempotencyKey, ...body } = item;
     return this.submission.submit(body, { bytes, idempotencyKey: idempotencyKeyOf(idempotencyKey, 'idempotencyKey'), waitMs });
   }
-
-  private async lineByLine(answers: readonly Promise<Submitted>[], lines: LineStream): Promise<void> {
-    await Promise.all(answers.map((answer, index) => answer.then(
-      ({ view }) => lines.write({ index, transaction: transactionJson(view) }),
-      (error: unknown) => lines.write({ index, problem: this.lineProblem(error) }),
-    )));
-    lines.end();
-  }
-
-  /** The status of the whole answer has been sent: whatever befalls an item must be told in its line. */
-  private lineProblem(error: unknown): unknown {
-    const known = error instanceof UnavailableError ? unavailableProblem(error) : error instanceof ProblemException ? error : mapError(error);
-    if (known === null) this.logger.error({ err: error }, 'unexpected error in an item of a batch');
-    const { problem, headers } = known ?? new ProblemException(500, 'INTERNAL', 'An unexpected error occurred; it has been logged.');
-    return headers['retry-after'] === undefined ? problem : { ...problem, retryAfter: Number(headers['retry-after']) };
-  }
-}
-
-async function inOrder(submitted: readonly Promise<Submitted>[]): Promise<readonly unknown[]> {
-  const answers = await Promise.allSettled(submitted);
-  const failed = answers.find((answer) => answer.status === 'rejected');
-  // If none was taken for a reason that passes, the whole batch can be sent again.
-  if (failed?.reason instanceof UnavailableError && answers.every((answer) => answer.status === 'rejected' && answer.reason instanceof UnavailableError)) throw failed.reason;
-  return answers.map((answer) => (answer.status === 'fulfilled' ? transactionJson(answer.value.view) : problemOf(answer.reason)));
-}
-
-function itemsOf(body: unknown): readonly unknown[] {
-  if (!isObject(body)) throw validationProblem([{ path: '', message: 'must be a JSON object' }], 'body');
-  const extra = Object.keys(body).filter((key) => key !== 'transactions');
-  if (extra.length > 0) throw validationProblem(extra.slice(0, 50).map((path) => ({ path, message: 'is not a known field' })));
-  const { transactions } = body;
-  if (!Array.isArray(transactions) || transactions.length === 0 || transactions.length > MAX_BATCH) {
-    throw validationProblem([{ path: 'transactions', message: `must be a list of 1 to ${MAX_BATCH} transactions${Array.isArray(transactions) ? `, not ${transactions.length}` : ''}` }]);
-  }
-  return transactions;
-}
-
-function problemOf(error: unknown): unknown {
-  if (error instanceof UnavailableError) return unavailableProblem(error).problem;
-  // In its place it would read like a refusal; thrown, it tells the caller to conclude nothing.
-  if (!(error instanceof ProblemException) || error.code === OUTCOME_UNKNOWN) throw error;
-  return error.problem;
 }
 
 /** Without Content-Length (chunked) the length is not known: large enough to be looked at closely. */

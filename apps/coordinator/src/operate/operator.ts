@@ -1,11 +1,13 @@
 import { ReasonCode, shardOf, type Txid } from '#libs/protocol';
 import type { AuditEntry, AuditLog, ParticipantRegistry, RegisteredParticipant } from '#libs/postgres';
-import type { CoordinatorDriver, TransactionView } from '#libs/runtime';
-import { ProblemException } from '#libs/service';
+import type { ActInput, CoordinatorDriver, TransactionView } from '#libs/runtime';
+import { type Logger, ProblemException } from '#libs/service';
 import type { ParticipantActionBody, TransactionActionBody } from '../http/requests.js';
+import { hasReached } from '../reads/progress.js';
 import type { TransactionLookup } from '../reads/transaction-lookup.js';
 import type { ParticipantDirectory } from '../submit/participant-directory.js';
 import type { ShardList } from '../tokens.js';
+import { refuseMeaningless, tooLate } from './refusals.js';
 
 /** How long an action waits for its effect before it answers "taken". */
 const EFFECT_MS = 3_000;
@@ -17,8 +19,6 @@ export interface ActionAnswer {
   readonly done: boolean;
 }
 
-type Input = Parameters<CoordinatorDriver['act']>[1];
-
 /** What people do to transactions and participants. Every action, taken or refused, is in the audit log. */
 export class Operator {
   constructor(private readonly deps: {
@@ -28,14 +28,16 @@ export class Operator {
     readonly directory: ParticipantDirectory;
     readonly audit: Pick<AuditLog, 'append'>;
     readonly shardList: ShardList;
+    readonly logger: Logger;
   }) {}
 
   /**
    * @returns the transaction afterwards; `done`: whether the action has had its effect
-   * @throws ProblemException 404, 409 ALREADY_DECIDED, ALREADY_FINISHED, DECISION_CONFLICT or NOT_OWNER, 422 ACTION_NOT_AVAILABLE
+   * @throws ProblemException 404, 409 NOT_OWNER, and what `refuseMeaningless` throws
    */
   act(txid: Txid, body: TransactionActionBody, actor: string): Promise<ActionAnswer> {
-    const entry = { actor, action: body.action, target: txid, comment: body.comment ?? null };
+    const action = body.step === undefined ? body.action : `${body.action} ${body.step}`;
+    const entry = { actor, action, target: txid, comment: body.comment ?? null };
     return this.audited(entry, () => this.actOnTransaction(txid, body, actor), ({ done }) => (done ? 'done' : 'taken'));
   }
 
@@ -51,11 +53,16 @@ export class Operator {
       answer = await work();
     } catch (error) {
       // What does not exist is not audited: anybody's typing errors could fill the log.
-      if (error instanceof ProblemException && error.getStatus() !== 404) await this.deps.audit.append({ ...entry, result: error.code });
+      if (!(error instanceof ProblemException) || error.getStatus() !== 404) await this.append({ ...entry, result: error instanceof ProblemException ? error.code : 'FAILED' });
       throw error;
     }
-    await this.deps.audit.append({ ...entry, result: resultOf(answer) });
+    await this.append({ ...entry, result: resultOf(answer) });
     return answer;
+  }
+
+  /** The action is done, or refused, whether or not that can be written down: then the process's own log keeps it. */
+  private async append(entry: AuditEntry): Promise<void> {
+    await this.deps.audit.append(entry).catch((error: unknown) => this.deps.logger.error({ err: error, audit: entry }, 'an action could not be written to the audit log'));
   }
 
   private async actOnTransaction(txid: Txid, body: TransactionActionBody, actor: string): Promise<ActionAnswer> {
@@ -76,11 +83,12 @@ export class Operator {
 
   private async effect(txid: Txid, body: TransactionActionBody, after: TransactionView): Promise<ActionAnswer> {
     if (body.action === 'retry-now') return { view: after, done: true };
-    const until = body.action === 'resolve' && after.status !== 'pending' ? 'finished' : 'decided';
+    if (body.action === 'skip-step') return { view: after, done: after.finishedAtMs !== null || after.branches.some(({ step, state }) => step?.id === body.step && state === 'skipped') };
+    const until = body.action === 'resolve' && after.decision !== null ? 'finished' : 'decided';
     const view = (await this.deps.driver.settled(txid, until, EFFECT_MS)) ?? (await this.deps.lookup.find(txid)) ?? after;
     // It lost the race against the last vote.
-    if (body.action === 'cancel' && view.status === 'committed') throw tooLate(view);
-    return { view, done: until === 'decided' ? view.status !== 'pending' : view.finishedAtMs !== null };
+    if (body.action === 'cancel' && view.decision === 'COMMIT') throw tooLate(view);
+    return { view, done: hasReached(view, until) };
   }
 
   private async notOwner(txid: Txid): Promise<ProblemException> {
@@ -90,30 +98,12 @@ export class Operator {
   }
 }
 
-function refuseMeaningless(view: TransactionView, body: TransactionActionBody): void {
-  if (body.action === 'skip-step') throw new ProblemException(422, 'ACTION_NOT_AVAILABLE', `skip-step is an action of sagas; ${view.protocol} has no steps.`);
-  if (body.decision !== undefined && body.action !== 'resolve') throw new ProblemException(422, 'ACTION_NOT_AVAILABLE', 'Only resolve takes a decision.', [{ path: 'decision', message: 'belongs to resolve' }]);
-  if (view.finishedAtMs !== null) throw new ProblemException(409, 'ALREADY_FINISHED', `Transaction ${view.txid} is ${view.status} and finished: nothing is left to do.`);
-  if (body.action === 'cancel' && view.status !== 'pending') throw tooLate(view);
-  if (body.action === 'resolve') refuseConflict(view, body.decision);
-}
-
-/** The register is write-once, and COMMIT may only enter it when all have voted yes. */
-function refuseConflict(view: TransactionView, decision: 'commit' | 'abort' | undefined): void {
-  if (decision === undefined) return;
-  const possible = view.status === 'committed' ? 'commit' : 'abort';
-  if (decision === possible) return;
-  const why = view.status === 'pending' ? 'is undecided, and not all participants have voted yes: it can only be resolved to abort' : `is ${view.status}, which cannot be taken back: it can only be resolved to ${possible}`;
-  throw new ProblemException(409, 'DECISION_CONFLICT', `Transaction ${view.txid} ${why}.`, [{ path: 'decision', message: `must be ${possible}` }]);
-}
-
-function tooLate(view: TransactionView): ProblemException {
-  return new ProblemException(409, 'ALREADY_DECIDED', `Transaction ${view.txid} is ${view.status}; a decision cannot be taken back.`);
-}
-
-function inputFor(body: TransactionActionBody, actor: string): Input {
+function inputFor(body: TransactionActionBody, actor: string): ActInput {
   const detail = body.comment ?? `by ${actor}`;
-  if (body.action === 'cancel') return { kind: 'CANCEL', reason: { code: ReasonCode.CANCELLED, detail } };
-  if (body.action === 'resolve') return { kind: 'RESOLVE', reason: { code: ReasonCode.RESOLVED_BY_OPERATOR, detail } };
-  return { kind: 'RETRY_NOW' };
+  switch (body.action) {
+    case 'cancel': return { kind: 'CANCEL', reason: { code: ReasonCode.CANCELLED, detail } };
+    case 'resolve': return { kind: 'RESOLVE', reason: { code: ReasonCode.RESOLVED_BY_OPERATOR, detail } };
+    case 'skip-step': return { kind: 'SKIP_STEP', step: body.step!, reason: { code: ReasonCode.RESOLVED_BY_OPERATOR, detail } };
+    case 'retry-now': return { kind: 'RETRY_NOW' };
+  }
 }

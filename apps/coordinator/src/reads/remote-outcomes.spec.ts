@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { makeTxid, type Txid } from '#libs/protocol';
 import type { TransactionView } from '#libs/runtime';
+import { transactionView } from '../testing/transaction-view.js';
 import { RemoteOutcomes } from './remote-outcomes.js';
 
 const txid = (n: number): Txid => makeTxid(0, 1_700_000_000_000 + n, new Uint8Array(8));
 const view = (id: Txid, status: TransactionView['status'], finishedAtMs: number | null = null): TransactionView =>
-  ({ txid: id, protocol: '2pc', status, reason: null, branches: [], createdAtMs: 0, deadlineMs: 0, decidedAtMs: null, finishedAtMs, metadata: null });
+  transactionView({ txid: id, status, decision: status === 'pending' ? null : status === 'committed' ? 'COMMIT' : 'ABORT', finishedAtMs });
 
 /** A read side whose content tests change; counts questions. */
 function readSide(): { views: Map<Txid, TransactionView>; reads: Txid[][]; fail: Error | null; remote: RemoteOutcomes } {

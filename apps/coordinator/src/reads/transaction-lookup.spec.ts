@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { makeTxid, type Txid } from '#libs/protocol';
 import type { TimelineEvent, TransactionView } from '#libs/runtime';
+import { transactionView } from '../testing/transaction-view.js';
 import { RemoteOutcomes } from './remote-outcomes.js';
 import { TransactionLookup } from './transaction-lookup.js';
 
 const txid = makeTxid(0, 1_700_000_000_000, new Uint8Array(8));
-const view = (over: Partial<TransactionView> = {}): TransactionView =>
-  ({ txid, protocol: '2pc', status: 'pending', reason: null, branches: [], createdAtMs: 0, deadlineMs: 0, decidedAtMs: null, finishedAtMs: null, metadata: null, ...over });
+const view = (over: Partial<TransactionView> = {}): TransactionView => transactionView({ txid, ...over });
 const event = (atMs: number, name: string): TimelineEvent => ({ atMs, type: name === 'BEGIN' ? 'record' : 'send', name, from: 'a', to: 'b' });
 
 interface World { memory: TransactionView | null; settled?: () => Promise<TransactionView | null>; own?: TimelineEvent[]; database?: TransactionView; polled?: () => Promise<never>; stored?: TimelineEvent[] }
@@ -22,7 +22,7 @@ describe('looking a transaction up', () => {
   });
 
   it('finds in the database what is not in memory, and nothing nowhere', async () => {
-    expect((await lookupIn({ memory: null, database: view({ status: 'aborted' }) }).wait(txid, 'decided', 1_000))?.status).toBe('aborted');
+    expect((await lookupIn({ memory: null, database: view({ status: 'aborted', decision: 'ABORT' }) }).wait(txid, 'decided', 1_000))?.status).toBe('aborted');
     expect(await lookupIn({ memory: null }).wait(txid, 'decided', 60_000)).toBeNull();
   });
 
@@ -39,7 +39,7 @@ describe('looking a transaction up', () => {
   });
 
   it('goes on waiting in the database when the shard moves while it waits', async () => {
-    const lookup = lookupIn({ memory: view(), settled: async () => view(), database: view({ status: 'committed' }) });
+    const lookup = lookupIn({ memory: view(), settled: async () => view(), database: view({ status: 'committed', decision: 'COMMIT' }) });
     expect((await lookup.wait(txid, 'decided', 60_000))?.status).toBe('committed');
   });
 

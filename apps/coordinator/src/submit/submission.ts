@@ -1,12 +1,15 @@
-import type { TransactionReader } from '#libs/postgres';
-import type { Json, Txid } from '#libs/protocol';
-import { type CoordinatorDriver, type Idempotency, type TransactionView, UnavailableError } from '#libs/runtime';
+import { hash } from 'node:crypto';
+import type { Acceptors, Json, SagaStepSpec, Txid } from '#libs/protocol';
+import { type BeginRequest, type CoordinatorDriver, GIVEN_UP, type Idempotency, type TransactionView, UnavailableError } from '#libs/runtime';
 import { ProblemException } from '#libs/service';
-import { hasReached, type Until } from '../reads/progress.js';
+import type { BodyLimits } from '../config.js';
+import { defaultUntil, hasReached, type Until } from '../reads/progress.js';
 import type { TransactionLookup } from '../reads/transaction-lookup.js';
 import { fingerprint } from './fingerprint.js';
+import type { KeyHolder, KeyLookup } from './key-lookup.js';
 import type { ParticipantDirectory } from './participant-directory.js';
-import type { TransactionBody, TransactionBodyReader } from './transaction-body.js';
+import { sagaSteps } from './saga-steps.js';
+import type { BranchesBody, SagaBody, TransactionBody, TransactionBodyReader } from './transaction-body.js';
 
 export interface SubmitOptions {
   /** Length of the JSON text the body came in. */
@@ -21,32 +24,47 @@ export interface Submitted {
   readonly reached: boolean;
 }
 
+export interface SubmissionDeps {
+  readonly driver: Pick<CoordinatorDriver, 'begin'>;
+  readonly lookup: Pick<TransactionLookup, 'wait'>;
+  readonly reader: TransactionBodyReader;
+  readonly participants: Pick<ParticipantDirectory, 'admit'>;
+  readonly keys: Pick<KeyLookup, 'find'>;
+  readonly limits: BodyLimits;
+  readonly acceptors: Acceptors;
+}
+
+/** A body with everything that was checked and filled in. */
+type Request =
+  | { readonly body: BranchesBody; readonly until: Until }
+  | { readonly body: SagaBody; readonly until: Until; readonly steps: readonly SagaStepSpec[] };
+
 export const OUTCOME_UNKNOWN = 'OUTCOME_UNKNOWN';
+
+/** How often a key may have gone to a transaction whose caller had given it up. */
+const MAX_GIVEN_UP = 8;
 
 /** Takes transactions: checks, begins (durably), waits. */
 export class Submission {
   private closed = false;
 
-  constructor(
-    private readonly driver: Pick<CoordinatorDriver, 'begin'>,
-    private readonly lookup: TransactionLookup,
-    private readonly reader: TransactionBodyReader,
-    private readonly participants: ParticipantDirectory,
-    private readonly defaultTimeoutMs: number,
-    private readonly keys: Pick<TransactionReader, 'idempotency'>,
-  ) {}
+  constructor(private readonly deps: SubmissionDeps) {}
 
   /**
    * @throws ProblemException for a body that is refused
    * @throws UnavailableError when the transaction cannot be taken now; nothing of it will ever commit
    */
-  async submit(raw: unknown, options: SubmitOptions): Promise<Submitted> {
+  async submit(raw: unknown, { bytes, idempotencyKey, waitMs }: SubmitOptions): Promise<Submitted> {
     this.mustAccept();
-    const body = this.reader.read(raw, options.bytes);
-    const txid = (await this.earlier(body, options.idempotencyKey)) ?? await this.begin(body, options.idempotencyKey);
-    const until = body.waitFor ?? 'decided';
-    const view = await this.outcome(txid, until, options.waitMs);
-    return { view, reached: hasReached(view, until) };
+    const deadlineMs = Date.now() + waitMs;
+    const request = this.read(raw, bytes);
+    let key = idempotencyKey === null ? null : idempotencyFor(request.body, idempotencyKey);
+    for (let attempt = 0; ; attempt++) {
+      const { txid, repeated } = await this.take(request, key);
+      const view = await this.outcome(txid, request.until, Math.max(0, deadlineMs - Date.now()));
+      if (key === null || !repeated || !wasGivenUp(view) || attempt === MAX_GIVEN_UP) return { view, reached: hasReached(view, request.until) };
+      key = successorOf(key, txid);
+    }
   }
 
   get accepting(): boolean {
@@ -63,47 +81,90 @@ export class Submission {
     this.closed = true;
   }
 
-  /** Once begun, a transaction may commit: 503 would tell the caller that it never will. */
-  private async outcome(txid: Txid, until: Until, waitMs: number): Promise<TransactionView> {
-    const view = await this.lookup.wait(txid, until, waitMs).catch((error: unknown) => error as Error);
-    if (view !== null && !(view instanceof Error)) return view;
-    throw new ProblemException(504, OUTCOME_UNKNOWN, `Transaction ${txid} has begun, but its state cannot be read now; ask for it later.`, [], undefined, { extensions: { id: txid }, cause: view });
+  private read(raw: unknown, bytes: number): Request {
+    const { reader, limits } = this.deps;
+    const body: TransactionBody = reader.read(raw, bytes);
+    const until = body.waitFor ?? defaultUntil(body.protocol);
+    return body.protocol === 'saga' ? { body, until, steps: sagaSteps(body, limits.saga) } : { body, until };
   }
 
   /**
-   * The first transaction of the key, when it could not be begun any more (its participant is paused, its operation gone): a
-   * repetition gets the first answer whatever has changed since. Asked only before a refusal; otherwise the begin itself finds out.
+   * Begins the transaction, or finds the first one of its key: a repetition gets the first answer whatever has changed since, also
+   * when it could not be begun any more (its participant is paused, its operation gone, this instance has too much to do).
    * @throws ProblemException when a participant, an operation or a payload is refused
    */
-  private async earlier(body: TransactionBody, key: string | null): Promise<Txid | null> {
+  private async take(request: Request, key: Idempotency | null): Promise<{ readonly txid: Txid; readonly repeated: boolean }> {
     try {
-      await this.participants.admit(body.branches);
-      return null;
+      await this.admit(request);
+      const result = await this.deps.driver.begin(this.beginRequest(request, key));
+      if (result.kind === 'begun') return { txid: result.txid, repeated: false };
+      return { txid: sameRequest(result, key!), repeated: true };
     } catch (refusal) {
-      const first = key === null ? null : await this.keys.idempotency(key);
+      if (key === null || isReuse(refusal)) throw refusal;
+      // When the keys cannot be read either, the refusal is the better answer.
+      const first = await this.deps.keys.find(key.key).catch(() => null);
       if (first === null) throw refusal;
-      if (first.requestHash !== fingerprint(body as unknown as Json)) throw keyReused(first.txid);
-      return first.txid;
+      return { txid: sameRequest(first, key), repeated: true };
     }
   }
 
-  private async begin(body: TransactionBody, key: string | null): Promise<Txid> {
-    const idempotency: Idempotency | null = key === null ? null : { key, requestHash: fingerprint(body as unknown as Json) };
-    const result = await this.driver.begin({
-      protocol: body.protocol,
-      branches: body.branches,
-      timeoutMs: body.timeoutMs ?? this.defaultTimeoutMs,
-      waitFor: body.waitFor ?? 'decided',
-      metadata: body.metadata ?? null,
-      idempotency,
-    });
-    if (result.kind === 'duplicate' && result.requestHash !== idempotency?.requestHash) {
-      throw keyReused(result.txid);
+  private admit(request: Request): Promise<void> {
+    const { participants, acceptors } = this.deps;
+    if ('steps' in request) return participants.admit('steps', request.steps);
+    const { protocol, branches } = request.body;
+    // One branch is its participant's own decision, whatever the protocol.
+    return participants.admit('branches', branches, protocol === 'paxos-commit' && branches.length > 1 ? acceptors : []);
+  }
+
+  private beginRequest(request: Request, idempotency: Idempotency | null): BeginRequest {
+    const { limits } = this.deps;
+    const { body, until } = request;
+    const common = { waitFor: until, metadata: body.metadata ?? null, idempotency };
+    if (!('steps' in request)) {
+      return { ...common, protocol: request.body.protocol, branches: request.body.branches, timeoutMs: body.timeoutMs ?? limits.defaultTimeoutMs };
     }
-    return result.txid;
+    const { saga } = limits;
+    return {
+      ...common, protocol: 'saga', steps: request.steps,
+      timeoutMs: body.timeoutMs ?? saga.timeoutMs,
+      compensationTimeoutMs: request.body.compensationTimeoutMs ?? saga.compensationTimeoutMs,
+      attentionAfterAttempts: request.body.attentionAfterAttempts ?? saga.attentionAfterAttempts,
+    };
+  }
+
+  /** Once begun, a transaction may commit: 503 would tell the caller that it never will. */
+  private async outcome(txid: Txid, until: Until, waitMs: number): Promise<TransactionView> {
+    const view = await this.deps.lookup.wait(txid, until, waitMs).catch((error: unknown) => error as Error);
+    if (view !== null && !(view instanceof Error)) return view;
+    throw new ProblemException(504, OUTCOME_UNKNOWN, `Transaction ${txid} has begun, but its state cannot be read now; ask for it later.`, [], undefined, { extensions: { id: txid }, cause: view });
   }
 }
 
-function keyReused(txid: Txid): ProblemException {
-  return new ProblemException(422, 'IDEMPOTENCY_KEY_REUSED', `The idempotency key belongs to transaction ${txid}, which was asked for with another body; use a new key for a new request.`);
+function idempotencyFor(body: TransactionBody, key: string): Idempotency {
+  return { key, requestHash: fingerprint(body as unknown as Json) };
+}
+
+/**
+ * Whoever submitted it was told that it had not been taken (503, come back); then it was written down after all, with its key, and
+ * aborted before anything of it had left. The repetition that the 503 asks for must not be answered with that abort.
+ */
+function wasGivenUp({ reason }: TransactionView): boolean {
+  return reason !== null && reason.code === GIVEN_UP.code && reason.detail === GIVEN_UP.detail;
+}
+
+/** The key under which the repetition of a given-up transaction runs: the same for whoever repeats it, so that it still runs once. */
+function successorOf({ key, requestHash }: Idempotency, givenUp: Txid): Idempotency {
+  return { key: `after/${givenUp}/${hash('sha256', key, 'hex')}`, requestHash };
+}
+
+const KEY_REUSED = 'IDEMPOTENCY_KEY_REUSED';
+
+/** @throws ProblemException when the key belongs to another request */
+function sameRequest(first: KeyHolder, key: Idempotency): Txid {
+  if (first.requestHash === key.requestHash) return first.txid;
+  throw new ProblemException(422, KEY_REUSED, `The idempotency key belongs to transaction ${first.txid}, which was asked for with another body; use a new key for a new request.`);
+}
+
+function isReuse(error: unknown): boolean {
+  return error instanceof ProblemException && error.code === KEY_REUSED;
 }

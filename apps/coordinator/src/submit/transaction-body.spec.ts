@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { ProblemException } from '#libs/service';
+import { LIMITS } from '../testing/limits.js';
 import { TransactionBodyReader } from './transaction-body.js';
 
-const reader = new TransactionBodyReader(60_000);
+const reader = new TransactionBodyReader(LIMITS);
 const branch = (over: object = {}): object => ({ participant: 'payments', operation: 'debit', payload: { amountCents: 1 }, ...over });
 const body = (over: object = {}): object => ({ protocol: '2pc', branches: [branch(), branch()], ...over });
 
@@ -56,12 +57,52 @@ describe('the body of a transaction', () => {
     expect(refused(body({ branches: [branch({ payload })] }), 250_000).errors).toEqual({ 'branches[0].payload': expect.stringMatching(/not be larger than 524288/) });
   });
 
-  it.each(['3pc', 'paxos-commit', 'saga'])('with the protocol %s is refused whatever else it holds', (protocol) => {
-    expect(refused({ protocol, steps: [] })).toMatchObject({ status: 422, code: 'PROTOCOL_NOT_AVAILABLE' });
+  it.each(['3pc', 'paxos-commit'])('of %s is that of 2pc', (protocol) => {
+    const valid = body({ protocol });
+    expect(reader.read(valid, 100)).toBe(valid);
+    expect(refused(body({ protocol, steps: [] })).errors).toEqual({ steps: expect.stringMatching(/belongs to sagas/) });
   });
 
   it('is refused, and not more than that, when it is nested so deep that a recursive reader would run out of stack', () => {
     const deep = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`) as unknown;
     expect(refused(body({ metadata: deep }), 200_000)).toMatchObject({ status: 400, errors: { metadata: expect.stringContaining('nested') } });
+  });
+});
+
+describe('the body of a saga', () => {
+  const step = (over: object = {}): object => ({ id: 'debit', participant: 'payments', operation: 'debit', payload: { amountCents: 1 }, ...over });
+  const saga = (over: object = {}): object => ({ protocol: 'saga', steps: [step()], ...over });
+
+  it('is taken as it is, with all optional fields or none', () => {
+    const full = step({ kind: 'pivot', after: ['a'], timeoutMs: 600_000, retry: { maxAttempts: 1, firstMs: 1, maxMs: 1 } });
+    for (const valid of [saga(), saga({ steps: [] }), saga({ steps: [full], timeoutMs: 600_000, compensationTimeoutMs: 1, attentionAfterAttempts: 1_000, waitFor: 'decided', metadata: {} })]) {
+      expect(reader.read(valid, 100)).toBe(valid);
+    }
+  });
+
+  it.each<[string, object, string, RegExp]>([
+    ['branches', { branches: [] }, 'branches', /a saga has steps/],
+    ['a step without an id', { steps: [step({ id: undefined })] }, 'steps[0].id', /string|required/],
+    ['an id with a blank', { steps: [step({ id: 'a b' })] }, 'steps[0].id', /pattern/],
+    ['a step without payload', { steps: [{ id: 'a', participant: 'a', operation: 'b' }] }, 'steps[0].payload', /required/],
+    ['another kind', { steps: [step({ kind: 'optional' })] }, 'steps[0].kind', /compensatable, pivot, retriable/],
+    ['after that is no list', { steps: [step({ after: 'a' })] }, 'steps[0].after', /array/],
+    ['after with a number', { steps: [step({ after: ['a', 1] })] }, 'steps[0].after[1]', /string/],
+    ['no attempt at all', { steps: [step({ retry: { maxAttempts: 0 } })] }, 'steps[0].retry.maxAttempts', />= 1/],
+    ['too many attempts', { steps: [step({ retry: { maxAttempts: 1_001 } })] }, 'steps[0].retry.maxAttempts', /1000/],
+    ['no pause between attempts', { steps: [step({ retry: { firstMs: 0 } })] }, 'steps[0].retry.firstMs', />= 1/],
+    ['a longest pause that is shorter than the first', { steps: [step(), step({ retry: { firstMs: 500, maxMs: 499 } })] }, 'steps[1].retry.maxMs', /not be less than firstMs, which is 500/],
+    ['an unknown field of retry', { steps: [step({ retry: { forever: true } })] }, 'steps[0].retry.forever', /not a known field/],
+    ['a step timeout out of range', { steps: [step({ timeoutMs: 600_001 })] }, 'steps[0].timeoutMs', /600000/],
+    ['a timeout out of range', { timeoutMs: 600_001 }, 'timeoutMs', /600000/],
+    ['no time for compensations', { compensationTimeoutMs: 0 }, 'compensationTimeoutMs', />= 1/],
+    ['attention after no attempt', { attentionAfterAttempts: 0 }, 'attentionAfterAttempts', />= 1/],
+    ['U+0000 in a payload', { steps: [step({ payload: 'a\0' })] }, 'steps[0].payload', /U\+0000/],
+  ])('with %s is refused by its path', (_what, over, path, message) => {
+    expect(refused(saga(over))).toEqual({ status: 400, code: 'VALIDATION_FAILED', errors: { [path]: expect.stringMatching(message) } });
+  });
+
+  it('with a payload beyond its limit is refused by its path', () => {
+    expect(refused(saga({ steps: [step(), step({ payload: 'x'.repeat(600_000) })] }), 700_000).errors).toEqual({ 'steps[1].payload': expect.stringMatching(/not be larger/) });
   });
 });

@@ -1,22 +1,43 @@
-import { Ajv2020 as Ajv } from 'ajv/dist/2020.js';
+import { Ajv2020 as Ajv, type ValidateFunction } from 'ajv/dist/2020.js';
 import { jsonProblem } from '#libs/kafka';
-import type { BranchSpec, Json, ProtocolName } from '#libs/protocol';
-import { type FieldError, isObject, ProblemException, validationProblem } from '#libs/service';
+import type { BranchSpec, Json, SagaRetry, SagaStepKind } from '#libs/protocol';
+import { type FieldError, isObject, validationProblem } from '#libs/service';
+import type { BodyLimits } from '../config.js';
+import { branchesSchema, type BRANCH_PROTOCOLS, sagaSchema } from './body-schemas.js';
 import { schemaErrors } from './schema-errors.js';
 
-/** A body of `POST /v1/transactions` that was found to be well formed. */
-export interface TransactionBody {
-  readonly protocol: '2pc';
-  readonly branches: readonly BranchSpec[];
+interface Common {
   readonly timeoutMs?: number;
   readonly waitFor?: 'decided' | 'finished';
   readonly metadata?: Json;
 }
 
-export const PROTOCOLS: readonly ProtocolName[] = ['2pc', '3pc', 'paxos-commit', 'saga'];
-const BUILT: readonly string[] = ['2pc'];
+export interface BranchesBody extends Common {
+  readonly protocol: (typeof BRANCH_PROTOCOLS)[number];
+  readonly branches: readonly BranchSpec[];
+}
 
-export const MAX_BRANCHES = 64;
+export interface StepBody {
+  readonly id: string;
+  readonly participant: string;
+  readonly operation: string;
+  readonly payload: Json;
+  readonly kind?: SagaStepKind;
+  readonly after?: readonly string[];
+  readonly timeoutMs?: number;
+  readonly retry?: Partial<SagaRetry>;
+}
+
+export interface SagaBody extends Common {
+  readonly protocol: 'saga';
+  readonly steps: readonly StepBody[];
+  readonly compensationTimeoutMs?: number;
+  readonly attentionAfterAttempts?: number;
+}
+
+/** A body of `POST /v1/transactions` that was found to be well formed. */
+export type TransactionBody = BranchesBody | SagaBody;
+
 /** A PREPARE must fit into one Kafka record (1,000,000 bytes) beside its other fields. */
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
 export const MAX_METADATA_BYTES = 64 * 1024;
@@ -26,55 +47,28 @@ export const MAX_METADATA_BYTES = 64 * 1024;
  */
 const SURELY_SMALL_BYTES = 10_000;
 
-const NAME = '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$';
-
-/** JSON Schema of the body, for validation and for the API's documentation alike. */
-export function transactionSchema(maxTimeoutMs: number): Record<string, unknown> {
-  return {
-    type: 'object',
-    required: ['protocol', 'branches'],
-    additionalProperties: false,
-    properties: {
-      protocol: { type: 'string', enum: PROTOCOLS },
-      branches: {
-        type: 'array', minItems: 1, maxItems: MAX_BRANCHES,
-        items: {
-          type: 'object',
-          required: ['participant', 'operation', 'payload'],
-          additionalProperties: false,
-          properties: {
-            participant: { type: 'string', pattern: NAME, description: 'Name of a participant of GET /v1/participants' },
-            operation: { type: 'string', minLength: 1, maxLength: 100 },
-            payload: { description: 'Any JSON that the operation\'s schema allows' },
-          },
-        },
-      },
-      timeoutMs: { type: 'integer', minimum: 1, maximum: maxTimeoutMs, description: 'Undecided after this, the transaction aborts with PREPARE_TIMEOUT' },
-      waitFor: { type: 'string', enum: ['decided', 'finished'], default: 'decided' },
-      metadata: { description: 'Any JSON, kept and shown with the transaction' },
-    },
-  };
-}
-
 /**
  * Checks the form of a body. A compiled schema and not decorated classes, because this runs for every transaction: it neither
  * copies the body nor makes a promise per field.
  */
 export class TransactionBodyReader {
-  private readonly validate;
+  private readonly branches: ValidateFunction<BranchesBody>;
+  private readonly saga: ValidateFunction<SagaBody>;
 
-  constructor(maxTimeoutMs: number) {
-    this.validate = new Ajv({ allErrors: true, strict: false }).compile<TransactionBody>(transactionSchema(maxTimeoutMs));
+  constructor(limits: BodyLimits) {
+    const ajv = new Ajv({ allErrors: true, strict: false });
+    this.branches = ajv.compile<BranchesBody>(branchesSchema(limits));
+    this.saga = ajv.compile<SagaBody>(sagaSchema(limits));
   }
 
   /**
    * @param bytes at least the length of the JSON text the body was read from
-   * @throws ProblemException 400, or 422 for a protocol that is not available
+   * @throws ProblemException 400
    */
   read(body: unknown, bytes: number): TransactionBody {
     if (!isObject(body)) throw validationProblem([{ path: '', message: 'must be a JSON object' }], 'body');
-    refuseUnbuilt(body['protocol']);
-    if (!this.validate(body)) throw validationProblem(withoutEchoes(schemaErrors(this.validate.errors)));
+    const validate: ValidateFunction<TransactionBody> = body['protocol'] === 'saga' ? this.saga : this.branches;
+    if (!validate(body)) throw validationProblem(withoutEchoes(schemaErrors(validate.errors)).map(withAdvice));
     const found = contentErrors(body);
     // Measured only when the nesting is known to be bearable: JSON.stringify recurses.
     if (found.length === 0 && bytes > SURELY_SMALL_BYTES) found.push(...sizeErrors(body));
@@ -83,15 +77,29 @@ export class TransactionBodyReader {
   }
 }
 
-function refuseUnbuilt(protocol: unknown): void {
-  if (typeof protocol !== 'string' || BUILT.includes(protocol) || !(PROTOCOLS as readonly string[]).includes(protocol)) return;
-  throw new ProblemException(422, 'PROTOCOL_NOT_AVAILABLE', `The protocol ${protocol} is not available in this version; it takes ${BUILT.join(', ')}.`, [{ path: 'protocol', message: `must be one of ${BUILT.join(', ')}` }]);
-}
-
 /** One message per field is enough. */
 function withoutEchoes(errors: readonly FieldError[]): readonly FieldError[] {
   const seen = new Set<string>();
   return errors.filter(({ path }) => !seen.has(path) && seen.add(path));
+}
+
+/** What belongs to the other kind of transaction is known, though not here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  branches: 'belongs to 2pc, 3pc and paxos-commit; a saga has steps',
+  steps: 'belongs to sagas; this protocol has branches',
+  compensationTimeoutMs: 'belongs to sagas',
+  attentionAfterAttempts: 'belongs to sagas',
+};
+
+function withAdvice(error: FieldError): FieldError {
+  const advice = error.message === 'is not a known field' ? ELSEWHERE[error.path] : undefined;
+  return advice === undefined ? error : { ...error, message: advice };
+}
+
+/** The parts of a transaction, whatever its protocol, and how errors name them. */
+function partsOf(body: TransactionBody): readonly { readonly path: string; readonly operation: string; readonly payload: Json }[] {
+  const [list, parts] = body.protocol === 'saga' ? ['steps', body.steps] as const : ['branches', body.branches] as const;
+  return parts.map(({ operation, payload }, index) => ({ path: `${list}[${index}]`, operation, payload }));
 }
 
 function contentErrors(body: TransactionBody): FieldError[] {
@@ -100,12 +108,20 @@ function contentErrors(body: TransactionBody): FieldError[] {
     const message = jsonProblem(value);
     if (message !== null) errors.push({ path, message });
   };
-  body.branches.forEach((branch, index) => {
-    check(branch.operation, `branches[${index}].operation`);
-    check(branch.payload, `branches[${index}].payload`);
-  });
+  for (const { path, operation, payload } of partsOf(body)) {
+    check(operation, `${path}.operation`);
+    check(payload, `${path}.payload`);
+  }
   if (body.metadata !== undefined) check(body.metadata, 'metadata');
+  if (body.protocol === 'saga') errors.push(...retryErrors(body));
   return errors;
+}
+
+function retryErrors({ steps }: SagaBody): readonly FieldError[] {
+  return steps.flatMap(({ retry }, index): FieldError[] => {
+    if (retry?.firstMs === undefined || retry.maxMs === undefined || retry.firstMs <= retry.maxMs) return [];
+    return [{ path: `steps[${index}].retry.maxMs`, message: `must not be less than firstMs, which is ${retry.firstMs}` }];
+  });
 }
 
 function sizeErrors(body: TransactionBody): FieldError[] {
@@ -114,7 +130,7 @@ function sizeErrors(body: TransactionBody): FieldError[] {
     const bytes = Buffer.byteLength(JSON.stringify(value));
     if (bytes > limit) errors.push({ path, message: `must not be larger than ${limit} bytes, but has ${bytes}` });
   };
-  body.branches.forEach((branch, index) => check(branch.payload, `branches[${index}].payload`, MAX_PAYLOAD_BYTES));
+  for (const { path, payload } of partsOf(body)) check(payload, `${path}.payload`, MAX_PAYLOAD_BYTES);
   if (body.metadata !== undefined) check(body.metadata, 'metadata', MAX_METADATA_BYTES);
   return errors;
 }

@@ -1,3 +1,4 @@
+import type { TransactionOutcome } from '#libs/protocol';
 import type { OutcomeEvent } from '#libs/runtime';
 
 /** Content type of the structured mode of the CloudEvents Kafka protocol binding 1.0, section 3.3. */
@@ -9,7 +10,7 @@ export interface OutcomeCloudEvent {
   /** The txid: an outcome is told at least once, and readers drop repetitions by it. */
   readonly id: string;
   readonly source: '/concordat/coordinator';
-  readonly type: 'concordat.transaction.committed' | 'concordat.transaction.aborted';
+  readonly type: `concordat.transaction.${TransactionOutcome}`;
   readonly subject: string;
   readonly time: string;
   readonly datacontenttype: 'application/json';

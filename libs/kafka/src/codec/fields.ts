@@ -26,9 +26,14 @@ export class Fields {
 
   /** A non-negative integer up to `max`. */
   index(name: string, max: number): number {
+    return this.integer(name, 0, max);
+  }
+
+  integer(name: string, min: number, max: number): number {
     const value = this.get(name);
-    if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > max) throw invalid(this.at(name), `an integer within 0..${max}`, value);
-    return value as number;
+    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) throw invalid(this.at(name), `an integer within ${min}..${max}`, value);
+    // JSON knows -0, which is the same number and yet not always equal.
+    return (value as number) + 0;
   }
 
   text(name: string, maxLength: number): string {
@@ -42,9 +47,7 @@ export class Fields {
   }
 
   oneOf<const T extends readonly string[]>(name: string, choices: T): T[number] {
-    const value = this.get(name);
-    if (!choices.includes(value as string)) throw invalid(this.at(name), `one of ${choices.join(', ')}`, value);
-    return value as T[number];
+    return choice(this.get(name), this.at(name), choices);
   }
 
   flag(name: string): boolean {
@@ -61,9 +64,20 @@ export class Fields {
     return value;
   }
 
-  list<T>(name: string, maxItems: number, item: (value: unknown, path: string) => T): readonly T[] {
+  /** JSON values by name. Each may be as deep as any other JSON value. */
+  jsonByName(name: string, maxEntries: number, maxNameLength: number): Readonly<Record<string, Json>> {
+    const entries = this.object(name);
+    const names = Object.keys(entries.source);
+    if (names.length > maxEntries) throw invalid(this.at(name), `an object of at most ${maxEntries} fields`, names);
+    for (const each of names) {
+      if (each.length > maxNameLength || !isStorableText(each)) throw invalid(`a name in ${this.at(name)}`, `well-formed text of at most ${maxNameLength} characters`, each);
+    }
+    return Object.fromEntries(names.map((each) => [each, entries.json(each)]));
+  }
+
+  list<T>(name: string, maxItems: number, item: (value: unknown, path: string) => T, minItems = 0): readonly T[] {
     const value = this.get(name);
-    if (!Array.isArray(value) || value.length > maxItems) throw invalid(this.at(name), `a list of at most ${maxItems}`, value);
+    if (!Array.isArray(value) || value.length < minItems || value.length > maxItems) throw invalid(this.at(name), `a list of ${minItems === 0 ? 'at most' : `${minItems} to`} ${maxItems}`, value);
     return value.map((entry, i) => item(entry, `${this.at(name)}[${i}]`));
   }
 
@@ -78,6 +92,11 @@ export class Fields {
   private at(name: string): string {
     return `${this.path}.${name}`;
   }
+}
+
+export function choice<const T extends readonly string[]>(value: unknown, path: string, choices: T): T[number] {
+  if (!choices.includes(value as string)) throw invalid(path, `one of ${choices.join(', ')}`, value);
+  return value as T[number];
 }
 
 export function participantName(value: unknown, path: string): string {

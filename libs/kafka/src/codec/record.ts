@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { Message } from '#libs/protocol';
+import type { InboxRole } from './decoder.js';
 import { DecodeError, MessageTooLargeError } from './errors.js';
 import { excerpt } from './fields.js';
-import { decodeMessage, type InboxRole } from './messages.js';
+import { decodeMessage } from './messages.js';
 
 /** Messages are gathered into one record up to this size. */
 export const RECORD_TARGET_BYTES = 512 * 1024;

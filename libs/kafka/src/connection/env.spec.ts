@@ -5,7 +5,7 @@ import { KafkaConfigurationError } from './options.js';
 describe('Kafka options from the environment', () => {
   it('have defaults for everything but the brokers', () => {
     const options = kafkaOptionsFromEnv({});
-    expect(options).toMatchObject({ topicPrefix: 'concordat', coordinatorShards: 8, participantPartitions: 8, sessionTimeoutMs: 3_000, heartbeatMs: 500, ssl: false });
+    expect(options).toMatchObject({ topicPrefix: 'concordat', coordinatorShards: 8, participantPartitions: 8, sessionTimeoutMs: 3_000, heartbeatMs: 250, ssl: false });
     expect(options).not.toHaveProperty('brokers');
     expect(options).not.toHaveProperty('sasl');
   });

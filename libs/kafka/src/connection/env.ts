@@ -9,7 +9,7 @@ const MECHANISMS: readonly KafkaSasl['mechanism'][] = ['plain', 'scram-sha-256',
 
 /**
  * Reads KAFKA_BROKERS, KAFKA_SSL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_TOPIC_PREFIX,
- * KAFKA_SESSION_TIMEOUT_MS, KAFKA_HEARTBEAT_MS, COORDINATOR_SHARDS and PARTICIPANT_PARTITIONS. Without KAFKA_BROKERS the result has no `brokers`.
+ * KAFKA_SESSION_TIMEOUT_MS, KAFKA_HEARTBEAT_MS, KAFKA_RETENTION_MS, COORDINATOR_SHARDS and PARTICIPANT_PARTITIONS. Without KAFKA_BROKERS the result has no `brokers`.
  * @throws KafkaConfigurationError with one line that names the variable, what it got and what it takes
  */
 export function kafkaOptionsFromEnv(env: Env): Partial<KafkaOptions> {
@@ -18,7 +18,8 @@ export function kafkaOptionsFromEnv(env: Env): Partial<KafkaOptions> {
     coordinatorShards: integer(env, 'COORDINATOR_SHARDS', KAFKA_DEFAULTS.coordinatorShards, 1, MAX_SHARDS),
     participantPartitions: integer(env, 'PARTICIPANT_PARTITIONS', KAFKA_DEFAULTS.participantPartitions, 1, MAX_SHARDS),
     sessionTimeoutMs: integer(env, 'KAFKA_SESSION_TIMEOUT_MS', KAFKA_DEFAULTS.sessionTimeoutMs, 1_000, 300_000),
-    heartbeatMs: integer(env, 'KAFKA_HEARTBEAT_MS', KAFKA_DEFAULTS.heartbeatMs, 100, 100_000),
+    retentionMs: integer(env, 'KAFKA_RETENTION_MS', KAFKA_DEFAULTS.retentionMs, 1_000, 31_536_000_000),
+    heartbeatMs: integer(env, 'KAFKA_HEARTBEAT_MS', KAFKA_DEFAULTS.heartbeatMs, 50, 100_000),
     ssl: flag(env, 'KAFKA_SSL'),
   };
   if (options.heartbeatMs! * 2 > options.sessionTimeoutMs!) fail('KAFKA_HEARTBEAT_MS', String(options.heartbeatMs), `at most half of KAFKA_SESSION_TIMEOUT_MS (${options.sessionTimeoutMs})`);

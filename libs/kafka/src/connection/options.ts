@@ -1,3 +1,4 @@
+import type { SavingOffsets } from '#libs/runtime';
 import type { TransportLogger } from '../logger.js';
 
 export interface KafkaSasl {
@@ -24,9 +25,12 @@ export interface KafkaOptions {
   readonly participants: readonly string[];
   /** A member that is silent for longer loses its partitions. Default 3,000. */
   readonly sessionTimeoutMs?: number;
-  /** Default 500. */
+  /** A member also hears of a rebalance by its next heartbeat, and all others wait for it until then. Default 250. */
   readonly heartbeatMs?: number;
-  /** How long the broker may hold an empty read; also bounds how soon a heartbeat follows. Default 250. */
+  /**
+   * How long the broker may hold an empty read. Heartbeats, offsets and the farewell wait behind it, as they share its connection.
+   * Default 100, and never more than `heartbeatMs`.
+   */
   readonly fetchWaitMs?: number;
   /** Default 1,000. */
   readonly saveOffsetsEveryMs?: number;
@@ -38,6 +42,8 @@ export interface KafkaOptions {
   readonly requestTimeoutMs?: number;
   /** How long Kafka keeps inbox records. Default one day; outcomes and dead letters seven times that. */
   readonly retentionMs?: number;
+  /** Called around each saving of offsets, for tests. */
+  readonly savingOffsets?: SavingOffsets;
   readonly logger?: TransportLogger;
 }
 
@@ -46,8 +52,8 @@ export const KAFKA_DEFAULTS = {
   coordinatorShards: 8,
   participantPartitions: 8,
   sessionTimeoutMs: 3_000,
-  heartbeatMs: 500,
-  fetchWaitMs: 250,
+  heartbeatMs: 250,
+  fetchWaitMs: 100,
   saveOffsetsEveryMs: 1_000,
   detachAfterMs: 15_000,
   startTimeoutMs: 30_000,
@@ -56,7 +62,7 @@ export const KAFKA_DEFAULTS = {
 } as const;
 
 /** Options with the defaults filled in. */
-export type Settings = Required<Omit<KafkaOptions, 'sasl' | 'ssl' | 'logger'>> & Pick<KafkaOptions, 'sasl' | 'ssl'> & { readonly logger: TransportLogger };
+export type Settings = Required<Omit<KafkaOptions, 'sasl' | 'ssl' | 'logger' | 'savingOffsets'>> & Pick<KafkaOptions, 'sasl' | 'ssl' | 'savingOffsets'> & { readonly logger: TransportLogger };
 
 /** The cluster or the environment contradicts the configuration: the start must stop. The message is one line for people. */
 export class KafkaConfigurationError extends Error {

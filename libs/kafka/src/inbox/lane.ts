@@ -1,7 +1,7 @@
 import type { Message } from '#libs/protocol';
 import type { InboundBatch } from '#libs/runtime';
 import { pauseAfter } from '../backoff.js';
-import type { InboxRole } from '../codec/messages.js';
+import type { InboxRole } from '../codec/decoder.js';
 import { type DecodedRecord, decodeRecord, encodeRecords } from '../codec/record.js';
 import type { TransportLogger } from '../logger.js';
 import { codeOf, type DeadLetter, type DeadLetterSink, type InboxRecord } from './dead-letter.js';

@@ -1,5 +1,5 @@
 import type { Subscriber, Subscription } from '#libs/runtime';
-import type { InboxRole } from '../codec/messages.js';
+import type { InboxRole } from '../codec/decoder.js';
 import type { DeadLetterSink, InboxRecord } from '../inbox/dead-letter.js';
 import { InboxSession } from '../inbox/session.js';
 import type { TransportLogger } from '../logger.js';

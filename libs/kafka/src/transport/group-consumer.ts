@@ -1,7 +1,8 @@
 import type { Subscriber } from '#libs/runtime';
 import { pauseAfter } from '../backoff.js';
-import type { InboxRole } from '../codec/messages.js';
+import type { InboxRole } from '../codec/decoder.js';
 import type { Health } from '../connection/health.js';
+import { removePredecessors } from '../connection/predecessors.js';
 import type { DeadLetterSink } from '../inbox/dead-letter.js';
 import { InboxSession } from '../inbox/session.js';
 import { Membership, type MembershipContext } from './membership.js';
@@ -18,7 +19,9 @@ export class GroupConsumer {
   private readonly session: InboxSession;
   private readonly closing = new AbortController();
   private membership: Membership | null = null;
-  private lastAliveMs = Date.now();
+  private lastAliveMs = performance.now();
+  /** Of the wall clock, before the clock that never jumps. */
+  private wallAheadMs = Date.now() - performance.now();
   private ticker: NodeJS.Timeout | null = null;
   private loop: Promise<void> | null = null;
 
@@ -48,6 +51,7 @@ export class GroupConsumer {
   }
 
   private async run(): Promise<void> {
+    await this.removePredecessors();
     const closed = new Promise<void>((resolve) => this.closing.signal.addEventListener('abort', () => resolve(), { once: true }));
     for (let failures = 0; !this.closing.signal.aborted; ) {
       const membership = this.join();
@@ -62,19 +66,38 @@ export class GroupConsumer {
     }
   }
 
+  private async removePredecessors(): Promise<void> {
+    const { kafka, group, settings } = this.context;
+    try {
+      const count = await removePredecessors(kafka, group, settings.clientId);
+      if (count > 0) settings.logger.info({ group, count }, 'took the place of an earlier process of the same name');
+    } catch (error) {
+      // Then the group finds out by itself.
+      settings.logger.debug({ group, err: error }, 'could not look for an earlier process of the same name');
+    }
+  }
+
   private join(): Membership {
-    const membership = new Membership({ ...this.context, session: this.session, alive: () => { this.lastAliveMs = Date.now(); } });
+    const membership = new Membership({ ...this.context, session: this.session, alive: () => { this.lastAliveMs = performance.now(); } });
     this.membership = membership;
     membership.start();
     return membership;
   }
 
   private tick(): void {
-    const silentMs = Date.now() - this.lastAliveMs;
+    if (this.isSetBack() && this.membership?.joined === true) return this.membership.giveUp(new Error('the wall clock was set back'));
+    const silentMs = performance.now() - this.lastAliveMs;
     if (silentMs > this.context.settings.sessionTimeoutMs) this.context.health.suspect(new Error(`no heartbeat was answered for ${silentMs} ms`));
     if (silentMs < this.context.settings.detachAfterMs) return void this.membership?.save();
     if (this.session.partitions.length > 0) this.session.assign([]);
     // Without a new consumer a group that comes back with its memory intact would go on with this member, which has let go.
     if (this.membership?.joined === true) this.membership.giveUp(new Error(`no heartbeat was answered for ${silentMs} ms`));
+  }
+
+  /** The client library counts its heartbeats by the wall clock: set back, it sends none until that time has come again, and the group goes on without it. A new consumer begins to count anew. */
+  private isSetBack(): boolean {
+    const before = this.wallAheadMs;
+    this.wallAheadMs = Date.now() - performance.now();
+    return before - this.wallAheadMs > this.context.settings.sessionTimeoutMs / 2;
   }
 }

@@ -85,6 +85,14 @@ export class KafkaTransport implements Transport {
     };
   }
 
+  /**
+   * How long Kafka keeps records of this inbox, in milliseconds, as the topic is set now, which may be other than what this process
+   * would have created it with. Infinity: for ever. Null: there is no such topic, or the cluster does not tell.
+   */
+  async retentionMs(inbox: Inbox): Promise<number | null> {
+    return await this.directory.retentionMs(this.topics.inbox(inbox));
+  }
+
   healthy(): boolean {
     return this.health.healthy();
   }

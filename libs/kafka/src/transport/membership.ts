@@ -48,7 +48,7 @@ export class Membership {
       sessionTimeout: settings.sessionTimeoutMs,
       rebalanceTimeout: Math.max(REBALANCE_TIMEOUT_MS, settings.sessionTimeoutMs),
       heartbeatInterval: settings.heartbeatMs,
-      maxWaitTimeInMs: settings.fetchWaitMs,
+      maxWaitTimeInMs: Math.min(settings.fetchWaitMs, settings.heartbeatMs),
       minBytes: 1,
       allowAutoTopicCreation: false,
       // The caller makes a new consumer with its own backoff: kafkajs' own restart would race with it.
@@ -153,7 +153,9 @@ export class Membership {
     if (positions.length === 0) return;
     const { topic, settings } = this.context;
     try {
+      settings.savingOffsets?.before();
       await this.consumer.commitOffsets(positions.map(({ partition, offset }) => ({ topic, partition, offset: String(offset) })));
+      settings.savingOffsets?.after();
       for (const position of positions) position.saved();
     } catch (error) {
       // Mostly a rebalance. Those records come again, which every reader can bear.

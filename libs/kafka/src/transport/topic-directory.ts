@@ -1,4 +1,4 @@
-import type { Admin, ITopicConfig, Kafka } from 'kafkajs';
+import kafkajs, { type Admin, type ITopicConfig, type Kafka } from 'kafkajs';
 import { pauseAfter } from '../backoff.js';
 import { FEW_RETRIES, NO_RETRY } from '../connection/client.js';
 import { KafkaConfigurationError, KafkaUnavailableError, type Settings } from '../connection/options.js';
@@ -30,25 +30,36 @@ export class TopicDirectory {
   async ensure(wanted: readonly WantedTopic[]): Promise<void> {
     const missing = wanted.filter(({ topic }) => !this.known.has(topic));
     if (missing.length === 0) return;
-    const deadline = Date.now() + this.settings.startTimeoutMs;
+    const deadline = performance.now() + this.settings.startTimeoutMs;
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.withAdmin((admin) => this.createMissing(admin, missing));
       } catch (error) {
         if (isFinal(error)) throw error;
-        if (Date.now() >= deadline) throw new KafkaUnavailableError(`Kafka at ${this.settings.brokers.join(', ')} did not answer within ${this.settings.startTimeoutMs} ms: ${(error as Error).message}`, { cause: error });
+        if (performance.now() >= deadline) throw new KafkaUnavailableError(`Kafka at ${this.settings.brokers.join(', ')} did not answer within ${this.settings.startTimeoutMs} ms: ${(error as Error).message}`, { cause: error });
         this.settings.logger.debug({ err: error, attempt }, 'topics could not be checked yet');
       }
-      await pauseAfter(attempt, AbortSignal.timeout(Math.max(1, deadline - Date.now())), { firstMs: 100, maxMs: 1_000 });
+      await pauseAfter(attempt, AbortSignal.timeout(Math.max(1, Math.ceil(deadline - performance.now()))), { firstMs: 100, maxMs: 1_000 });
     }
   }
 
   /** Partition counts of those of the topics that exist. Asks the cluster only about topics that were never seen. */
   async partitionsOf(topics: ReadonlySet<string>): Promise<ReadonlyMap<string, number>> {
-    const now = Date.now();
+    const now = performance.now();
     const unknown = [...topics].filter((topic) => !this.known.has(topic) && (this.absentUntil.get(topic) ?? 0) <= now);
     if (unknown.length > 0) await this.withAdmin((admin) => this.look(admin, unknown), NO_RETRY);
     return this.known;
+  }
+
+  /** What the cluster has, whoever created the topic: see KafkaTransport.retentionMs. */
+  async retentionMs(topic: string): Promise<number | null> {
+    return await this.withAdmin(async (admin) => {
+      if (!(await admin.listTopics()).includes(topic)) return null;
+      const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configNames: ['retention.ms'] }] });
+      const value = Number(resources[0]?.configEntries.find(({ configName }) => configName === 'retention.ms')?.configValue ?? Number.NaN);
+      if (Number.isNaN(value)) return null;
+      return value < 0 ? Infinity : value;
+    });
   }
 
   /** Resolves when a broker answers. */
@@ -79,7 +90,7 @@ export class TopicDirectory {
 
   private async look(admin: Admin, topics: readonly string[]): Promise<void> {
     const existing = new Set(await admin.listTopics());
-    for (const topic of topics) if (!existing.has(topic)) this.absentUntil.set(topic, Date.now() + ABSENT_FOR_MS);
+    for (const topic of topics) if (!existing.has(topic)) this.absentUntil.set(topic, performance.now() + ABSENT_FOR_MS);
     const present = topics.filter((topic) => existing.has(topic));
     if (present.length === 0) return;
     for (const [topic, count] of await partitionCounts(admin, present)) if (count > 0) this.known.set(topic, count);
@@ -107,7 +118,8 @@ async function create(admin: Admin, wanted: readonly WantedTopic[]): Promise<voi
 }
 
 function toTopicConfig(wanted: WantedTopic): ITopicConfig {
-  const configEntries = [{ name: 'retention.ms', value: String(wanted.retentionMs) }];
+  // A record's time is the broker's: by its sender's it would be refused, or removed at once, where that machine's clock is wrong.
+  const configEntries = [{ name: 'retention.ms', value: String(wanted.retentionMs) }, { name: 'message.timestamp.type', value: 'LogAppendTime' }];
   if (wanted.maxMessageBytes !== undefined) configEntries.push({ name: 'max.message.bytes', value: String(wanted.maxMessageBytes) });
   return { topic: wanted.topic, numPartitions: wanted.partitions, configEntries };
 }

@@ -8,6 +8,7 @@ import { epochLookup, fence } from './fence.js';
 import { insertBegins } from './insert-begins.js';
 import { insertEnds } from './insert-ends.js';
 import { insertDecisions, readLostRegisters, registerEntry, type RegisterRow } from './register.js';
+import { upsertProgress } from './upsert-progress.js';
 
 /**
  * The coordinator's one write: one database transaction, one round trip, whatever the number of records. The order is the same in every
@@ -16,20 +17,21 @@ import { insertDecisions, readLostRegisters, registerEntry, type RegisterRow } f
 export async function flush(pool: Pool, batch: CoordinatorFlush): Promise<CoordinatorFlushResult> {
   const epochOf = epochLookup(batch.epochs);
   const keyed = keyedBegins(batch.begins);
-  const [fenced, , lostKeys, , won, lost] = await runTogether(pool, [
+  const [fenced, , lostKeys, , , won, lost] = await runTogether(pool, [
     fence(batch.epochs),
     when(keyed, () => claimKeys(keyed, epochOf)),
     when(keyed, () => readLostKeys(keyed)),
     when(batch.begins, () => insertBegins(batch.begins, epochOf)),
+    when(batch.progress, () => upsertProgress(batch.progress, epochOf)),
     when(batch.decisions, () => insertDecisions(batch.decisions, epochOf)),
-    when(batch.decisions, () => readLostRegisters(batch.decisions.map((d) => d.record.txid))),
+    when(batch.decisions, () => readLostRegisters(batch.decisions.map((d) => d.txid))),
     when(batch.ends, () => insertEnds(batch.ends, epochOf)),
   ]);
   const isFenced = (txid: Txid): boolean => fenced.has(shardOf(txid)) || epochOf(shardOf(txid)) === -1;
   return {
     fenced: [...fenced],
     duplicates: duplicates(lostKeys ?? [], isFenced),
-    register: register(batch.decisions.filter((d) => !isFenced(d.record.txid)), won ?? new Set(), lost ?? []),
+    register: register(batch.decisions.filter((d) => !isFenced(d.txid)), won ?? new Set(), lost ?? []),
   };
 }
 
@@ -43,9 +45,9 @@ function duplicates(lost: readonly LostKey[], isFenced: (txid: Txid) => boolean)
 
 function register(decisions: readonly DecideRow[], won: ReadonlySet<Txid>, lost: readonly RegisterRow[]): ReadonlyMap<Txid, RegisterEntry> {
   const others = new Map(lost.map((row) => [row.txid, registerEntry(row)]));
-  return new Map(decisions.map(({ record }) => {
-    const entry = won.has(record.txid) ? { decision: record.decision, reason: record.reason, branches: record.branches, atMs: record.atMs } : others.get(record.txid);
-    if (entry === undefined) throw new Error(`the register of ${record.txid} was neither written nor found`);
-    return [record.txid, entry];
+  return new Map(decisions.map(({ txid, decision, reason, branches, atMs }) => {
+    const entry = won.has(txid) ? { decision, reason, branches, atMs } : others.get(txid);
+    if (entry === undefined) throw new Error(`the register of ${txid} was neither written nor found`);
+    return [txid, entry];
   }));
 }

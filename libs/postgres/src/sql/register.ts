@@ -1,18 +1,20 @@
-import { type Reason, type Decision, type BranchProgress, shardOf, type Txid } from '#libs/protocol';
-import type { DecideRow, RegisterEntry } from '#libs/runtime';
+import { type Reason, type Decision, shardOf, type Txid } from '#libs/protocol';
+import type { BranchReport, DecideRow, RegisterEntry } from '#libs/runtime';
 import type { Operation } from '../pipeline.js';
 import { encodeTimeline } from '../timeline.js';
 import { json, jsonOrNull } from './encode.js';
 import type { EpochOf } from './fence.js';
+import { txidBounds } from './txid-range.js';
 
-// The write-once register: a row is inserted if absent, never updated, never deleted. Whoever loses the race reads the winner.
+// The write-once register: a row is inserted if absent, never updated, and deleted only with everything else of its transaction.
+// Whoever loses the race reads the winner.
 
 /** A register row as it is read. */
 export interface RegisterRow {
   readonly txid: Txid;
   readonly decision: Decision;
   readonly reason: Reason | null;
-  readonly branches: readonly BranchProgress[];
+  readonly branches: readonly BranchReport[];
   readonly decided_at: Date;
 }
 
@@ -22,7 +24,7 @@ export function registerEntry(row: RegisterRow): RegisterEntry {
 
 /** Answers the transactions whose register this flush has filled. In txid order, so that two flushes cannot deadlock. */
 export function insertDecisions(decisions: readonly DecideRow[], epochOf: EpochOf): Operation<ReadonlySet<Txid>> {
-  const shards = decisions.map((d) => shardOf(d.record.txid));
+  const shards = decisions.map((d) => shardOf(d.txid));
   return {
     name: 'insert-decisions',
     text: `
@@ -35,8 +37,8 @@ export function insertDecisions(decisions: readonly DecideRow[], epochOf: EpochO
           ON CONFLICT DO NOTHING
       RETURNING txid`,
     values: [
-      decisions.map((d) => d.record.txid), shards, shards.map(epochOf), decisions.map((d) => d.record.decision), decisions.map((d) => jsonOrNull(d.record.reason)),
-      decisions.map((d) => json(d.record.branches)), decisions.map((d) => encodeTimeline(d.timeline)), decisions.map((d) => d.record.atMs),
+      decisions.map((d) => d.txid), shards, shards.map(epochOf), decisions.map((d) => d.decision), decisions.map((d) => jsonOrNull(d.reason)),
+      decisions.map((d) => json(d.branches)), decisions.map((d) => encodeTimeline(d.timeline)), decisions.map((d) => d.atMs),
     ],
     read: (rows: { txid: Txid }[]) => new Set(rows.map((row) => row.txid)),
   };
@@ -44,28 +46,42 @@ export function insertDecisions(decisions: readonly DecideRow[], epochOf: EpochO
 
 /**
  * What others have put into these registers: all rows but those that this very transaction has written. A statement of its own, because
- * the insert that lost does not see the winner.
+ * the insert that lost does not see the winner. The bounds leave out the partitions that hold none of them, which `= ANY` alone does not
+ * in a plan that is made once.
  */
 export function readLostRegisters(txids: readonly Txid[]): Operation<readonly RegisterRow[]> {
   return {
     name: 'read-lost-registers',
     text: `
       SELECT txid, decision, reason, branches, decided_at FROM tx_decision
-       WHERE txid = ANY ($1::uuid[]) AND xmin <> pg_current_xact_id()::xid`,
-    values: [txids],
+       WHERE txid = ANY ($1::uuid[]) AND txid BETWEEN $2::uuid AND $3::uuid AND xmin <> pg_current_xact_id()::xid`,
+    values: [txids, ...txidBounds(txids)],
     read: (rows: RegisterRow[]) => rows,
   };
 }
 
-/** ABORT into each register that is empty, unless the transaction has ended without one. */
+/**
+ * Keeps the horizon where it is until the end of the transaction: what is missing behind it is missing because it never was, and not
+ * because it is being cleaned up just now.
+ */
+export function holdHorizon(): Operation<void> {
+  return { name: 'hold-horizon', text: 'SELECT FROM tx_horizon FOR SHARE', values: [], read: () => undefined };
+}
+
+/**
+ * ABORT into each register that is empty, unless the transaction has ended without one, is of a protocol that decides otherwise, or is so
+ * old that its rows may have been cleaned up.
+ */
 export function insertPresumedAborts(txids: readonly Txid[], reason: Reason, atMs: number): Operation<void> {
   return {
     name: 'insert-presumed-aborts',
     text: `
       INSERT INTO tx_decision (txid, decision, reason, branches, timeline, epoch, decided_at)
       SELECT t.txid, 'ABORT', $2::jsonb, '[]', '[]', NULL, to_timestamp($3::float8 / 1000)
-        FROM unnest($1::uuid[]) AS t (txid)
-       WHERE NOT EXISTS (SELECT FROM tx_end e WHERE e.txid = t.txid)
+        FROM unnest($1::uuid[]) AS t (txid) CROSS JOIN tx_horizon h
+        LEFT JOIN tx_begin b ON b.txid = t.txid
+        LEFT JOIN tx_end e ON e.txid = t.txid
+       WHERE e.txid IS NULL AND CASE WHEN b.txid IS NULL THEN t.txid >= h.txid ELSE b.protocol = '2pc' END
        ORDER BY t.txid
           ON CONFLICT DO NOTHING`,
     values: [txids, json(reason), atMs],
@@ -73,15 +89,19 @@ export function insertPresumedAborts(txids: readonly Txid[], reason: Reason, atM
   };
 }
 
-/** What each register holds; for a transaction that ended without one, its outcome. */
+/** What each register of two-phase commit holds; for a transaction that ended without one, its outcome. */
 export function readOutcomes(txids: readonly Txid[]): Operation<ReadonlyMap<Txid, RegisterEntry>> {
   return {
     name: 'read-outcomes',
     text: `
-      SELECT txid, decision, reason, branches, decided_at FROM tx_decision WHERE txid = ANY ($1::uuid[])
-      UNION ALL
-      SELECT txid, CASE outcome WHEN 'committed' THEN 'COMMIT' ELSE 'ABORT' END, reason, branches, finished_at FROM tx_end
-       WHERE txid = ANY ($1::uuid[]) AND NOT registered`,
+      SELECT t.txid, coalesce(d.decision, CASE e.outcome WHEN 'committed' THEN 'COMMIT' ELSE 'ABORT' END) AS decision,
+             CASE WHEN d.txid IS NULL THEN e.reason ELSE d.reason END AS reason, coalesce(d.branches, e.branches) AS branches,
+             coalesce(d.decided_at, e.finished_at) AS decided_at
+        FROM unnest($1::uuid[]) AS t (txid)
+        LEFT JOIN tx_begin b ON b.txid = t.txid
+        LEFT JOIN tx_decision d ON d.txid = t.txid
+        LEFT JOIN tx_end e ON e.txid = t.txid
+       WHERE coalesce(b.protocol, '2pc') = '2pc' AND (d.txid IS NOT NULL OR e.txid IS NOT NULL)`,
     values: [txids],
     read: (rows: RegisterRow[]) => new Map(rows.map((row) => [row.txid, registerEntry(row)])),
   };

@@ -3,7 +3,7 @@ import type { Decision, Envelope, OnePhaseOutcome, Reason, ToParticipant } from 
 import { ReasonCode } from '../messages.js';
 import type { Ready, TimerChange } from '../machine.js';
 import { backoffAt } from '../backoff.js';
-import { blankProgress, branchesWhere, replaceBranch } from './progress.js';
+import { blankProgress, branchesWhere, refusal, replaceBranch } from './progress.js';
 import type { CoordinatorConfig, CoordinatorRecord, CoordinatorState, CoordinatorStep, CoordinatorTimer, TransactionSpec } from './types.js';
 
 export interface Context {
@@ -109,9 +109,10 @@ export function resendOnePhase(state: CoordinatorState, attempt: number, context
 /** The participant has decided; the coordinator writes down what it was told. */
 export function endOnePhase(state: CoordinatorState, message: OnePhaseOutcome, context: Context): CoordinatorStep {
   const committed = message.outcome === 'committed';
-  const reason = committed ? null : message.reason ?? state.abortAsked ?? { code: ReasonCode.REFUSED };
+  const told = committed ? null : message.reason ?? state.abortAsked ?? { code: ReasonCode.REFUSED };
   // An abort for the coordinator's own reason is no refusal by the participant.
-  const asked = reason !== null && reason.code === state.abortAsked?.code;
+  const asked = told !== null && told.code === state.abortAsked?.code;
+  const reason = told === null || asked ? told : refusal(told, state.spec.branches[0]!.participant);
   const branch = {
     ...state.branches[0]!, vote: committed ? 'yes' : asked ? null : 'no', reason, result: message.result ?? null, acked: true,
   } as const;

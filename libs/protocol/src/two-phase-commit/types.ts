@@ -16,7 +16,7 @@ export interface CoordinatorConfig {
 /** What a client asked for, immutable from then on. Durable (BEGIN) before any PREPARE leaves. */
 export interface TransactionSpec {
   readonly txid: Txid;
-  readonly protocol: ProtocolName;
+  readonly protocol: Exclude<ProtocolName, 'saga'>;
   readonly branches: readonly BranchSpec[];
   readonly createdAtMs: number;
   /** After this, an undecided transaction aborts with PREPARE_TIMEOUT. Milliseconds since the epoch. */

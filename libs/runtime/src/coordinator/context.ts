@@ -1,19 +1,15 @@
-import type { Announce, CoordinatorTimer, Inquiry } from '#libs/protocol';
-import type { Gather } from '../gather.js';
+import type { Announce } from '#libs/protocol';
 import type { Outbox } from '../outbox.js';
 import type { Clock, CoordinatorStore } from '../ports.js';
 import type { Timers } from '../timers.js';
+import type { Admission } from './admission.js';
+import type { InquiryDesk } from './inquiries.js';
 import type { Lingering } from './lingering.js';
+import type { Protocols } from './protocols/index.js';
 import type { ShardTable } from './shard-table.js';
-import type { Ticket } from './ticket.js';
 import type { TransactionTable, Waiters } from './transaction.js';
 import type { TxidMaker } from './txid-maker.js';
 import type { CoordinatorObserver, CoordinatorOptions, Counters } from './types.js';
-
-export interface OpenInquiry {
-  readonly message: Inquiry;
-  readonly ticket: Ticket;
-}
 
 /** What the parts of one driver share. */
 export interface CoordinatorContext {
@@ -23,9 +19,11 @@ export interface CoordinatorContext {
   readonly observer: CoordinatorObserver;
   readonly table: TransactionTable;
   readonly waiters: Waiters;
-  readonly timers: Timers<CoordinatorTimer>;
+  readonly timers: Timers<string>;
   readonly outbox: Outbox;
-  readonly inquiries: Gather<OpenInquiry>;
+  readonly inquiries: InquiryDesk;
+  readonly protocols: Protocols;
+  readonly admission: Admission;
   readonly lingering: Lingering;
   readonly shards: ShardTable;
   readonly txids: TxidMaker;

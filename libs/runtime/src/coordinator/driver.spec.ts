@@ -138,8 +138,10 @@ describe('the coordinator driver', () => {
     await until(() => bench.store.held === 1);
     expect(driver.view(txid)!.status).toBe('pending');
     bench.store.release();
-    expect(await driver.settled(txid, 'decided', 5_000)).toMatchObject({ status: 'committed', finishedAtMs: expect.any(Number) });
-    expect(bench.store.register.size).toBe(0);
+    expect(await driver.settled(txid, 'decided', 5_000)).toMatchObject({ status: 'committed', finishedAtMs: null });
+    expect(bench.store.register.get(txid)).toMatchObject({ decision: 'COMMIT' });
+    await bench.clock.advance(100);
+    expect(bench.store.ends.get(txid)).toMatchObject({ outcome: 'committed' });
   });
 
   it('lets END records and COMMITs wait for company, and lets them ride along with other work', async () => {
@@ -221,7 +223,7 @@ describe('the coordinator driver', () => {
 
   it('hands announcements on', async () => {
     await bench.owner([0]);
-    bench.bus.post(0, [{ kind: 'ANNOUNCE', participant: 'orders', instance: 'i', version: '1', operations: [] }]);
+    bench.bus.post(0, [{ kind: 'ANNOUNCE', participant: 'orders', instance: 'i', version: '1', operations: [], acceptor: false }]);
     await until(() => bench.announced.length === 1 && bench.bus.undone(0) === 0);
   });
 

@@ -1,14 +1,17 @@
-import type { Announce, CoordinatorTimer, Txid } from '#libs/protocol';
+import type { Announce, Txid } from '#libs/protocol';
 import { Outbox } from '../outbox.js';
 import type { Clock, CoordinatorStore, InboundBatch, Subscriber, Subscription, TimelineEvent, TransactionView, Transport } from '../ports.js';
 import { pause } from '../retry.js';
 import { type DueTimer, Timers } from '../timers.js';
+import { Admission, participantsOf } from './admission.js';
 import type { CoordinatorContext } from './context.js';
-import { noShard, overloaded, stopped, storeUnavailable, transportUnavailable } from './errors.js';
-import { inquiryDesk } from './inquiries.js';
-import { type ActInput, Lane } from './lane.js';
+import { noShard, stopped, storeUnavailable, transportUnavailable } from './errors.js';
+import { InquiryDesk } from './inquiries.js';
+import { Lane } from './lane.js';
 import { Lingering } from './lingering.js';
 import { safeObserver } from './observer.js';
+import { protocolsFor } from './protocols/index.js';
+import type { ActInput } from './protocols/protocol.js';
 import { ShardTable } from './shard-table.js';
 import { TransactionTable, Waiters } from './transaction.js';
 import { TxidMaker } from './txid-maker.js';
@@ -25,13 +28,17 @@ export interface CoordinatorDeps {
   readonly options: Pick<CoordinatorOptions, 'instance'> & Partial<CoordinatorOptions>;
   /** Must not reject for long: announcements are repeated by their senders, so a rejected one is only reported. */
   onAnnounce(messages: readonly Announce[]): Promise<void>;
+  /** Puts randomness into all bytes, for txids; default: the system's. A simulation gives its own. */
+  readonly randomFill?: (bytes: Uint8Array) => void;
 }
 
 /** While sends fail, repetitions wait this long instead of piling up in the outbox. */
 const STALLED_RESEND_MS = 1_000;
+/** Timers that are no repetition. */
+const DEADLINES: ReadonlySet<string> = new Set(['prepare-timeout', 'deadline']);
 
 /**
- * Runs the coordinator machine for the shards of one process. A Subscriber of the coordinator inbox: either `start` subscribes
+ * Runs the coordinators of all protocols for the shards of one process. A Subscriber of the coordinator inbox: either `start` subscribes
  * it, or whoever reads the inbox calls `assigned` and `deliver`.
  */
 export class CoordinatorDriver implements Subscriber {
@@ -50,15 +57,17 @@ export class CoordinatorDriver implements Subscriber {
     const { lazyMs, maxBatch, lingerMs, lingerMax } = options;
     const lingering: Lingering = new Lingering({ clock, lingerMs, lingerMax, forget: (transaction) => shards.forget(transaction) });
     const outbox = new Outbox({ transport, clock, lazyMs, maxBatch, busy: () => this.lanes.some((lane) => lane.busy), onError: (error) => observer.error(error, 'send') });
+    const protocols = protocolsFor(options);
+    const admission = new Admission(options);
     const shared = {
-      store, clock, options, observer, lingering, outbox,
-      table: new TransactionTable(), waiters: new Waiters(clock), counters: zeroCounters(), closing: this.closing.signal,
-      timers: new Timers<CoordinatorTimer>(clock, (due) => this.fire(due)),
+      store, clock, options, observer, lingering, outbox, protocols, admission,
+      table: new TransactionTable(admission), waiters: new Waiters(clock), counters: zeroCounters(), closing: this.closing.signal,
+      timers: new Timers<string>(clock, (due) => this.fire(due)),
     };
     const shards: ShardTable = new ShardTable(shared, this.lanes);
     this.transport = transport;
     this.context = {
-      ...shared, shards, txids: new TxidMaker(), inquiries: inquiryDesk({ store, clock, outbox, observer, maxBatch }),
+      ...shared, shards, txids: new TxidMaker(deps.randomFill), inquiries: new InquiryDesk({ store, clock, outbox, observer, maxBatch, protocols }),
       onAnnounce: async (messages) => deps.onAnnounce(messages),
     };
     for (let index = 0; index < options.lanes; index++) this.lanes.push(new Lane(index, this.context));
@@ -82,11 +91,13 @@ export class CoordinatorDriver implements Subscriber {
    * @throws UnavailableError (as a rejection): nothing of the request will ever commit
    */
   begin(request: BeginRequest): Promise<BeginResult> {
-    const lane = this.admit();
+    const participants = participantsOf(request);
+    const lane = this.admit(participants);
     if (lane instanceof Error) {
       this.context.counters.refused++;
       return Promise.reject(lane);
     }
+    this.context.admission.enter(participants);
     return new Promise((resolve, reject) => lane.add({ kind: 'begin', request, pending: { resolve, reject } }));
   }
 
@@ -107,7 +118,7 @@ export class CoordinatorDriver implements Subscriber {
     return this.context.table.get(txid)?.timeline.events ?? null;
   }
 
-  /** Resolves when the effect is durable, or with the view as it is if the store is out of reach; null: not in this memory. */
+  /** Resolves when the effect is durable, or with the view as it is if the store, or the broker, is out of reach; null: not in this memory. */
   act(txid: Txid, input: ActInput): Promise<TransactionView | null> {
     const transaction = this.context.table.get(txid);
     if (transaction === undefined || this.closing.signal.aborted) return Promise.resolve(null);
@@ -153,8 +164,8 @@ export class CoordinatorDriver implements Subscriber {
 
   // ---------------------------------------------------------------- inside
 
-  private admit(): Lane | Error {
-    const { table, options, shards } = this.context;
+  private admit(participants: readonly string[]): Lane | Error {
+    const { table, options, shards, admission } = this.context;
     if (this.stopping !== null) return stopped();
     const owning = this.lanes.filter((lane) => shards.ofLane(lane).length > 0);
     if (owning.length === 0) return noShard();
@@ -162,8 +173,7 @@ export class CoordinatorDriver implements Subscriber {
     const working = owning.filter((lane) => !lane.stalled);
     if (working.length === 0) return storeUnavailable(options.storeFaultGraceMs);
     const queued = this.lanes.reduce((sum, lane) => sum + lane.queuedBegins, 0);
-    if (table.inFlight + queued >= options.maxInFlight) return overloaded(options.maxInFlight);
-    return this.leastBusy(working);
+    return admission.check(participants, table.inFlight + queued) ?? this.leastBusy(working);
   }
 
   private leastBusy(lanes: readonly Lane[]): Lane {
@@ -176,17 +186,17 @@ export class CoordinatorDriver implements Subscriber {
   private transportStalled(): boolean {
     const { outbox, clock, options } = this.context;
     if (!this.transport.healthy()) return true;
-    return outbox.failingSinceMs !== null && clock.now() - outbox.failingSinceMs >= options.storeFaultGraceMs;
+    return outbox.failingSinceMs !== null && clock.elapsed() - outbox.failingSinceMs >= options.storeFaultGraceMs;
   }
 
-  private fire(due: readonly DueTimer<CoordinatorTimer>[]): void {
+  private fire(due: readonly DueTimer<string>[]): void {
     const { table, timers, clock, outbox } = this.context;
-    const byLane = new Map<Lane, DueTimer<CoordinatorTimer>[]>();
+    const byLane = new Map<Lane, DueTimer<string>[]>();
     for (const timer of due) {
       const transaction = table.get(timer.key as Txid);
       if (transaction === undefined) continue;
-      if (timer.name === 'resend' && outbox.failingSinceMs !== null) {
-        timers.set(timer.key, timer.name, clock.now() + STALLED_RESEND_MS, timer.attempt);
+      if (!DEADLINES.has(timer.name) && outbox.failingSinceMs !== null) {
+        timers.setAt(timer.key, timer.name, clock.elapsed() + STALLED_RESEND_MS, timer.attempt);
         continue;
       }
       const { lane } = transaction.shard;
@@ -197,13 +207,15 @@ export class CoordinatorDriver implements Subscriber {
     for (const [lane, timersOfLane] of byLane) lane.add({ kind: 'timers', due: timersOfLane });
   }
 
+  /** Twice `drainMs` at most, whatever is out of reach: what is unfinished goes on at the next owner. */
   private async shutDown(): Promise<void> {
     const { table, outbox, inquiries, shards, timers, lingering, observer } = this.context;
     const quiet = this.drain().then(() => new Promise<void>((resolve) => table.whenQuiet(resolve)));
-    await this.within(quiet.then(() => this.drain()));
+    // What is out of reach now is not worth waiting for: no outcome can be reached, or told, without it.
+    if (!this.isCutOff()) await this.within(quiet.then(() => this.drain()));
     // Offsets of what is done and sent by now are saved on leaving.
-    await this.subscription?.close().catch((error: unknown) => observer.error(error, 'leave the group'));
-    await this.within(this.drain());
+    const left = this.subscription?.close().catch((error: unknown) => observer.error(error, 'leave the group'));
+    await this.within(Promise.all([left, this.drain()]));
     this.closing.abort();
     shards.close();
     timers.clear();
@@ -211,13 +223,19 @@ export class CoordinatorDriver implements Subscriber {
     await Promise.all([outbox.close(), inquiries.close(), ...this.lanes.map((lane) => lane.halt())]);
   }
 
+  private isCutOff(): boolean {
+    return this.context.outbox.failingSinceMs !== null || !this.transport.healthy() || this.lanes.some((lane) => lane.stalled);
+  }
+
   private async drain(): Promise<void> {
     await Promise.all(this.lanes.map((lane) => lane.drain()));
     await this.context.inquiries.idle();
     await this.context.outbox.drain();
+    // ENDs that have waited for their outcome events.
+    await Promise.all(this.lanes.map((lane) => lane.drain()));
   }
 
-  private async within(work: Promise<void>): Promise<void> {
+  private async within(work: Promise<unknown>): Promise<void> {
     const done = new AbortController();
     await Promise.race([work.finally(() => done.abort()), pause(this.context.clock, this.context.options.drainMs, done.signal)]);
   }

@@ -19,3 +19,7 @@ export function transportUnavailable(): UnavailableError {
 export function overloaded(maxInFlight: number): UnavailableError {
   return new UnavailableError('OVERLOADED', `${maxInFlight} transactions are in flight, which is this coordinator's limit`, 1_000);
 }
+
+export function participantOverloaded(participant: string, max: number): UnavailableError {
+  return new UnavailableError('PARTICIPANT_OVERLOADED', `${max} undecided transactions name ${participant}, which is the limit for one participant`, 1_000);
+}

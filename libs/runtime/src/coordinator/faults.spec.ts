@@ -203,5 +203,34 @@ describe('the coordinator driver under faults', () => {
       expect(await stuck).toMatchObject({ name: 'UnavailableError' });
       expect(bench.clock.pending).toBe(0);
     });
+
+    it('takes twice drainMs at most when the group cannot be left', async () => {
+      const driver = bench.driver({ drainMs: 1_000 });
+      bench.bus.subscribe = async () => ({ close: () => new Promise<void>(() => {}) });
+      await driver.start();
+      bench.bus.participant('orders', silent);
+      await bench.bus.assign(driver, [0]);
+      await begun(driver);
+      let isStopped = false;
+      void driver.stop().then(() => {
+        isStopped = true;
+      });
+      await bench.clock.advance(2_010);
+      expect(isStopped).toBe(true);
+    });
+
+    it('waits for nothing that is known to be out of reach', async () => {
+      bench.bus.participant('orders', silent);
+      const driver = await bench.owner([0], { drainMs: 1_000 });
+      await begun(driver);
+      await until(() => bench.bus.sentOf('PREPARE').length === 3);
+      bench.bus.isHealthy = false;
+      let isStopped = false;
+      void driver.stop().then(() => {
+        isStopped = true;
+      });
+      await bench.clock.advance(10);
+      expect(isStopped).toBe(true);
+    });
   });
 });

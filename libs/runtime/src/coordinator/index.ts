@@ -1,5 +1,7 @@
 export { CoordinatorDriver, type CoordinatorDeps } from './driver.js';
-export type { ActInput } from './lane.js';
+export type { ActInput } from './protocols/protocol.js';
+export { storedView } from './view.js';
 export {
   COORDINATOR_DEFAULTS, type BeginRequest, type BeginResult, type CoordinatorObserver, type CoordinatorOptions, type CoordinatorStats, type FlushStats, type ShardStatus,
 } from './types.js';
+export { GIVEN_UP } from './given-up.js';

@@ -1,76 +1,76 @@
-import type { Announce, CoordinatorInput, CoordinatorTimer, Message, ToCoordinator, Txid } from '#libs/protocol';
-import type { InboundBatch, TransactionView, UnavailableError, UnfinishedTransaction } from '../ports.js';
+import type { UnavailableError } from '../ports.js';
 import { backoffMs, pause, QUICK_BACKOFF } from '../retry.js';
-import type { DueTimer } from '../timers.js';
+import { participantsOf } from './admission.js';
 import { applyFlush } from './apply-flush.js';
 import type { CoordinatorContext } from './context.js';
-import { noShard, stopped, storeUnavailable } from './errors.js';
-import { Round } from './round.js';
-import type { EarlyMessage, Shard } from './shard.js';
+import { stopped, storeUnavailable } from './errors.js';
+import { Receiver, type BeginInput, type PromptInput, type RecoverInput } from './receiver.js';
+import { Rounds, type Round } from './round.js';
 import { Stepper } from './stepper.js';
-import { Ticket } from './ticket.js';
-import type { PendingBegin, Transaction } from './transaction.js';
-import type { BeginRequest } from './types.js';
 import { viewOf } from './view.js';
 
 /** Undecided transactions from which on a round waits for company, and how many of them are worth a millisecond. */
 const GATHER_FROM = 8;
 const GATHER_PER_MS = 10;
 
-export type ActInput = Extract<CoordinatorInput, { kind: 'CANCEL' | 'RESOLVE' | 'RETRY_NOW' }>;
-
-export type LaneInput =
-  | { readonly kind: 'begin'; readonly request: BeginRequest; readonly pending: PendingBegin }
-  | { readonly kind: 'batch'; readonly batch: InboundBatch; readonly shard: Shard }
-  | { readonly kind: 'messages'; readonly messages: readonly EarlyMessage[]; readonly shard: Shard }
-  | { readonly kind: 'timers'; readonly due: readonly DueTimer<CoordinatorTimer>[] }
-  | { readonly kind: 'act'; readonly transaction: Transaction; readonly input: ActInput; resolve(view: TransactionView | null): void }
-  | { readonly kind: 'recover'; readonly shard: Shard; readonly page: readonly UnfinishedTransaction[]; stepped(): void };
+export type LaneInput = BeginInput | RecoverInput | PromptInput;
 
 /**
- * One sequence of steps and flushes for the shards that are mapped to it: everything that has arrived is stepped together,
- * ONE flush makes all records durable, then messages go to the outbox; while the flush runs the next inputs gather.
+ * One sequence of flushes for the shards that are mapped to it. Everything that has arrived is stepped together, and goes on being
+ * stepped while a flush is in flight, however long that takes: its records gather for the next flush, its messages leave as soon as no
+ * record of the same transaction waits. Begins and pages of recovery, which only a flush can move on, wait for the next one to start:
+ * one page and as many begins as fit each time, so that neither keeps the other waiting.
  */
 export class Lane {
-  private inputs: LaneInput[] = [];
+  private inputs: PromptInput[] = [];
+  private begins: BeginInput[] = [];
+  private pages: RecoverInput[] = [];
   private weight = 0;
-  private begins = 0;
-  private round = new Round();
+  /** What was stepped while a flush was in flight, for `gatherMs`. */
+  private gathered = 0;
   private flushing: Round | null = null;
+  private flight: Promise<void> = Promise.resolve();
   private running: Promise<void> | null = null;
   private takeBackLazy: (() => void) | null = null;
   private roomWaiters: (() => void)[] = [];
-  private isStalled = false;
+  private idleWaiters: (() => void)[] = [];
+  private readonly rounds: Rounds;
   private readonly stepper: Stepper;
+  private readonly receiver: Receiver;
 
   constructor(readonly index: number, private readonly context: CoordinatorContext) {
-    this.stepper = new Stepper(context);
+    this.rounds = new Rounds(context.options.maxBatch);
+    this.stepper = new Stepper(context, (transactions) => this.add({ kind: 'told', transactions }));
+    this.receiver = new Receiver(context, this.stepper, this.rounds);
   }
 
   /** Inputs that wait, messages counted one by one. */
   get queued(): number {
-    return this.weight;
+    return this.weight + this.begins.length;
   }
 
   /** Callers that wait for a flush to start. */
   get queuedBegins(): number {
-    return this.begins;
+    return this.begins.length;
   }
 
-  /** A flush runs or is about to. */
+  /** Something is under way that is likely to send soon. */
   get busy(): boolean {
-    return this.running !== null;
+    return this.running !== null || (this.flushing !== null && !this.stalled);
   }
 
   /** The flush under way has not succeeded for storeFaultGraceMs. */
   get stalled(): boolean {
-    return this.isStalled;
+    return this.stepper.storeAway;
   }
 
   add(input: LaneInput): void {
-    this.inputs.push(input);
-    this.weight += weightOf(input);
-    if (input.kind === 'begin') this.begins++;
+    if (input.kind === 'begin') this.begins.push(input);
+    else if (input.kind === 'recover') this.pages.push(input);
+    else {
+      this.inputs.push(input);
+      this.weight += weightOf(input);
+    }
     this.wake();
   }
 
@@ -82,10 +82,10 @@ export class Lane {
 
   /** Flushes what waits for company; resolves when nothing waits and nothing is under way. */
   async drain(): Promise<void> {
-    while (!this.context.closing.aborted && (this.running !== null || this.inputs.length > 0 || this.round.size > 0)) {
-      if (this.round.size > 0) this.round.urgent = true;
+    while (!this.context.closing.aborted && !this.isIdle()) {
+      this.rounds.open.urgent ||= this.rounds.open.size > 0;
       this.wake();
-      await this.running;
+      await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
     }
   }
 
@@ -93,38 +93,61 @@ export class Lane {
   async halt(): Promise<void> {
     this.takeBackLazy?.();
     this.refuseBegins(stopped());
-    for (const waiter of this.roomWaiters.splice(0)) waiter();
+    for (const waiter of [...this.roomWaiters.splice(0), ...this.idleWaiters.splice(0)]) waiter();
     await this.running;
-    for (const input of this.inputs.splice(0)) {
-      if (input.kind === 'act') input.resolve(null);
-      if (input.kind === 'recover') input.stepped();
-    }
-    for (const act of this.round.acts) act.resolve(null);
-    this.round = new Round();
+    await this.flight;
+    for (const input of this.inputs.splice(0)) if (input.kind === 'act') input.resolve(null);
+    for (const page of this.pages.splice(0)) page.stepped();
+    this.giveUpActs(this.rounds.clear());
   }
 
   // ---------------------------------------------------------------- the loop
 
-  private wake(): void {
+  private wake(isFresh = true): void {
     if (this.context.closing.aborted) return;
-    this.running ??= this.run();
+    this.running ??= this.run(isFresh);
   }
 
-  private async run(): Promise<void> {
+  private async run(isFresh: boolean): Promise<void> {
     // What this turn of the event loop brings goes along.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (!this.context.closing.aborted && (this.inputs.length > 0 || this.isDue())) {
+    await (isFresh ? new Promise((resolve) => setImmediate(resolve)) : Promise.resolve());
+    while (!this.context.closing.aborted && this.hasWork()) {
       const gatherMs = this.gatherMs();
       if (gatherMs > 0) await pause(this.context.clock, gatherMs, this.context.closing);
       try {
-        this.stepInputs();
-        if (this.isDue()) await this.flush();
+        this.turn();
       } catch (error) {
         this.recoverFromDefect(error);
       }
     }
     this.running = null;
-    if (this.round.size > 0) this.armLazy();
+    this.rest();
+  }
+
+  private turn(): void {
+    if (this.context.closing.aborted) return;
+    this.stepInputs();
+    if (this.flushing === null && this.rounds.backlog === 0) this.stepHeavy();
+    this.receiver.ship();
+    if (this.flushing !== null) return;
+    this.gathered = 0;
+    if (this.rounds.isDue) this.flight = this.fly(this.rounds.take());
+  }
+
+  /** Nothing more to do for now; the flush that is in flight, if one is, ends here too. */
+  private rest(): void {
+    if (this.flushing !== null) return;
+    for (const waiter of this.idleWaiters.splice(0)) waiter();
+    if (!this.rounds.isEmpty && !this.context.closing.aborted) this.armLazy();
+  }
+
+  private hasWork(): boolean {
+    if (this.inputs.length > 0) return true;
+    return this.flushing === null && (this.begins.length > 0 || this.pages.length > 0 || this.rounds.isDue);
+  }
+
+  private isIdle(): boolean {
+    return this.running === null && this.flushing === null && !this.hasWork() && this.rounds.isEmpty;
   }
 
   /**
@@ -133,19 +156,15 @@ export class Lane {
    */
   private gatherMs(): number {
     const { table, options } = this.context;
-    if (table.undecided < GATHER_FROM || this.weight * 2 >= table.undecided) return 0;
+    if (this.flushing !== null || table.undecided < GATHER_FROM || (this.queued + this.gathered) * 2 >= table.undecided) return 0;
     return Math.min(options.gatherMs, table.undecided / GATHER_PER_MS);
-  }
-
-  private isDue(): boolean {
-    return this.round.urgent || this.round.size >= this.context.options.maxBatch;
   }
 
   private armLazy(): void {
     const { clock, options } = this.context;
     this.takeBackLazy ??= clock.at(clock.now() + options.lazyMs, () => {
       this.takeBackLazy = null;
-      this.round.urgent = true;
+      this.rounds.open.urgent = true;
       this.wake();
     });
   }
@@ -154,199 +173,75 @@ export class Lane {
   private recoverFromDefect(error: unknown): void {
     const { observer, shards } = this.context;
     observer.error(error, `lane ${this.index}`);
-    const rounds = this.flushing === null ? [this.round] : [this.flushing, this.round];
-    for (const round of rounds) for (const act of round.acts) act.resolve(null);
-    const tickets = rounds.flatMap((round) => round.tickets);
-    this.flushing = null;
-    this.round = new Round();
-    shards.fenced(shards.ofLane(this), tickets);
+    const rounds = [...(this.flushing === null ? [] : [this.flushing]), ...this.rounds.clear()];
+    this.giveUpActs(rounds);
+    const tickets = [...this.receiver.undone(), ...rounds.flatMap((round) => round.tickets.splice(0))];
+    shards.defective(shards.ofLane(this), tickets);
+  }
+
+  private giveUpActs(rounds: readonly Round[]): void {
+    for (const round of rounds) for (const act of round.acts.splice(0)) act.resolve(null);
   }
 
   // ---------------------------------------------------------------- stepping
 
   private stepInputs(): void {
-    const nowMs = this.context.clock.now();
-    let shard: Shard | null = null;
-    for (const input of this.takeInputs()) {
-      // One shard for all begins of a round, so that their PREPAREs share records.
-      if (input.kind === 'begin') this.begin(input.request, input.pending, (shard ??= this.context.shards.next(this)), nowMs);
-      else this.stepInput(input, nowMs);
+    const inputs = this.takeInputs();
+    for (const [at, input] of inputs.entries()) {
+      try {
+        this.receiver.take(input);
+      } catch (error) {
+        for (const later of inputs.slice(at + 1)) this.add(later);
+        throw error;
+      }
+      this.gathered += weightOf(input);
+      this.rounds.sealIfFull();
     }
-    if (this.round.size === 0) this.shipWithTickets(this.round);
-    else this.stepper.ship(null);
   }
 
-  private takeInputs(): readonly LaneInput[] {
+  private takeInputs(): readonly PromptInput[] {
     let weight = 0;
     let count = 0;
-    for (; count < this.inputs.length && weight < this.context.options.maxBatch; count++) {
-      const input = this.inputs[count]!;
-      weight += weightOf(input);
-      if (input.kind === 'begin') this.begins--;
-    }
+    for (; count < this.inputs.length && weight < this.context.options.maxBatch; count++) weight += weightOf(this.inputs[count]!);
     this.weight -= weight;
     for (const waiter of this.roomWaiters.splice(0)) waiter();
     return this.inputs.splice(0, count);
   }
 
-  private stepInput(input: Exclude<LaneInput, { kind: 'begin' }>, nowMs: number): void {
-    switch (input.kind) {
-      case 'batch':
-        return this.receive(input.batch, input.shard, nowMs);
-      case 'messages':
-        for (const { message, ticket } of input.messages) {
-          if (input.shard.state !== 'owned') this.putAside(ticket.batch, input.shard);
-          else {
-            this.round.tickets.push(ticket);
-            this.handle(message, ticket, nowMs);
-          }
-        }
-        return;
-      case 'timers':
-        for (const timer of input.due) this.fire(timer, nowMs);
-        return;
-      case 'act':
-        return this.act(input, nowMs);
-      case 'recover':
-        for (const unfinished of input.page) this.recover(unfinished, input.shard, nowMs);
-        return input.stepped();
-    }
-  }
-
-  private begin(request: BeginRequest, pending: PendingBegin, shard: Shard | null, nowMs: number): void {
-    if (shard === null) return pending.reject(noShard());
-    const { protocol, branches, timeoutMs, waitFor, metadata, idempotency } = request;
-    const txid = this.context.txids.make(shard.id, nowMs);
-    const spec = { txid, protocol, branches, createdAtMs: nowMs, deadlineMs: nowMs + timeoutMs, waitFor };
-    try {
-      this.stepper.start({ spec, metadata, idempotency }, shard, pending, this.round, nowMs);
-    } catch (error) {
-      pending.reject(error as Error);
-    }
-  }
-
-  private recover(unfinished: UnfinishedTransaction, shard: Shard, nowMs: number): void {
-    const { table, observer } = this.context;
-    const { txid } = unfinished.begin.spec;
-    // Begun since this tenure started.
-    if (shard.state !== 'owned' || table.get(txid) !== undefined) return;
-    try {
-      this.stepper.recover(unfinished, shard, this.round, nowMs);
-    } catch (error) {
-      observer.error(error, `recover transaction ${txid}`);
-    }
-  }
-
-  private receive(batch: InboundBatch, shard: Shard, nowMs: number): void {
-    if (shard.state !== 'owned') return this.putAside(batch, shard);
-    const ticket = new Ticket(batch, shard);
-    this.round.tickets.push(ticket);
-    const announces: Announce[] = [];
-    for (const message of batch.messages) {
-      if (message.kind === 'ANNOUNCE') announces.push(message);
-      else this.handle(message, ticket, nowMs);
-    }
-    if (announces.length > 0) this.announce(announces, ticket);
-  }
-
-  /** For the shard's next tenure in this process. If that is elsewhere, the batch is not done and so is read again there. */
-  private putAside(batch: InboundBatch, shard: Shard): void {
-    const tenure = this.context.shards.get(shard.id);
-    if (tenure?.state === 'fenced') tenure.undone.add(batch);
-    else if (tenure !== undefined) tenure.lane.add({ kind: 'batch', batch, shard: tenure });
-  }
-
-  private handle(message: Message, ticket: Ticket, nowMs: number): void {
-    if (!isForCoordinator(message)) return this.bury(message, ticket, new TypeError(`a coordinator does not take ${message.kind}`));
-    const transaction = this.context.table.get(message.txid);
-    if (transaction === undefined) return this.handleUnknown(message, ticket);
-    try {
-      this.stepper.step(transaction, { kind: 'MESSAGE', message }, this.round, nowMs);
-    } catch (error) {
-      this.bury(message, ticket, error as Error);
-    }
-  }
-
-  /**
-   * A transaction that is not in memory has ended, or never was. An in-doubt branch is answered through the register. A late
-   * vote, ACK or outcome needs no answer: the decision was sent to every branch that may be prepared before END was written,
-   * and a branch that missed it inquires.
-   */
-  private handleUnknown(message: ToCoordinator, ticket: Ticket): void {
-    const { shard } = ticket;
-    if (!shard.recovered) {
-      ticket.hold();
-      shard.early.push({ message, ticket });
-    } else if (message.kind === 'INQUIRY') {
-      ticket.hold();
-      this.context.inquiries.add({ message, ticket });
-    }
-  }
-
-  private bury(message: Message, ticket: Ticket, error: Error): void {
-    const { observer } = this.context;
-    observer.error(error, `message ${message.kind}`);
-    ticket.hold();
-    ticket.batch.deadLetter(message, error).then(() => ticket.release(), (fault: unknown) => observer.error(fault, 'dead letter'));
-  }
-
-  private announce(messages: readonly Announce[], ticket: Ticket): void {
-    const { observer, onAnnounce } = this.context;
-    ticket.hold();
-    // A lost announcement is repeated by its sender every few seconds, so the partition does not wait for it.
-    onAnnounce(messages).catch((error: unknown) => observer.error(error, 'announce')).finally(() => ticket.release());
-  }
-
-  private fire({ key, name, attempt }: DueTimer<CoordinatorTimer>, nowMs: number): void {
-    const transaction = this.context.table.get(key as Txid);
-    if (transaction === undefined) return;
-    this.stepSafely(transaction, { kind: 'TIMER', timer: name, attempt }, nowMs);
-  }
-
-  private act({ transaction, input, resolve }: Extract<LaneInput, { kind: 'act' }>, nowMs: number): void {
-    if (transaction.gone) return resolve(null);
-    this.stepSafely(transaction, input, nowMs);
-    if (transaction.owing) this.round.acts.push({ transaction, resolve });
-    else resolve(viewOf(transaction));
-  }
-
-  private stepSafely(transaction: Transaction, input: CoordinatorInput, nowMs: number): void {
-    try {
-      this.stepper.step(transaction, input, this.round, nowMs);
-    } catch (error) {
-      this.context.observer.error(error, `step ${input.kind}`);
-    }
-  }
-
-  private shipWithTickets(round: Round): void {
-    const tickets = round.tickets.splice(0);
-    this.stepper.ship(tickets.length === 0 ? null : () => {
-      for (const ticket of tickets) ticket.release();
-    });
+  /** Right before a flush. */
+  private stepHeavy(): void {
+    const { shards, options } = this.context;
+    const page = this.pages.shift();
+    if (page !== undefined) this.receiver.recover(page);
+    for (const begin of this.begins.splice(0, options.maxBatch)) this.receiver.begin(begin, () => shards.next(this));
   }
 
   // ---------------------------------------------------------------- flushing
 
-  private async flush(): Promise<void> {
+  private async fly(round: Round): Promise<void> {
     this.takeBackLazy?.();
     this.takeBackLazy = null;
-    const round = this.round;
     this.flushing = round;
-    this.round = new Round();
     const { context, context: { clock, options } } = this;
-    const startedAtMs = clock.now();
-    const takeBack = clock.at(startedAtMs + options.storeFaultGraceMs, () => this.stall(round));
+    const startedMs = clock.elapsed();
+    const takeBack = clock.at(clock.now() + options.storeFaultGraceMs, () => this.stall(round));
     try {
       const result = await this.untilDurable(round);
-      if (result === 'closed') return this.abandonRound(round);
-      if (result !== 'empty') applyFlush(round, result, this.round, this.stepper, context, clock.now() - startedAtMs);
-      for (const { transaction, resolve } of round.acts) resolve(transaction.gone ? null : viewOf(transaction));
-      this.shipWithTickets(round);
-      this.flushing = null;
+      this.stepper.storeAway = false;
+      if (result === 'closed') this.giveUpActs([round]);
+      else {
+        if (result !== 'empty') applyFlush(round, result, { rounds: this.rounds, stepper: this.stepper, context }, clock.elapsed() - startedMs);
+        for (const { transaction, resolve } of round.acts) resolve(transaction.gone ? null : viewOf(transaction));
+        this.receiver.shipWith(round.tickets);
+      }
+    } catch (error) {
+      this.recoverFromDefect(error);
     } finally {
       takeBack();
-      this.isStalled = false;
+      this.flushing = null;
     }
+    if (this.hasWork()) this.wake(false);
+    else if (this.running === null) this.rest();
   }
 
   private async untilDurable(round: Round) {
@@ -364,14 +259,9 @@ export class Lane {
     }
   }
 
-  private abandonRound(round: Round): void {
-    for (const act of round.acts) act.resolve(null);
-    this.flushing = null;
-  }
-
   /** The store is out of reach: nobody waits for it longer than this, and what is not begun yet never will be. */
   private stall(round: Round): void {
-    this.isStalled = true;
+    this.stepper.storeAway = true;
     const error = storeUnavailable(this.context.options.storeFaultGraceMs);
     this.refuseBegins(error);
     for (const transaction of round.begins) {
@@ -380,23 +270,20 @@ export class Lane {
       transaction.begin.reject(error);
       transaction.begin = null;
     }
-    for (const { transaction, resolve } of round.acts) resolve(viewOf(transaction));
-    round.acts = [];
+    for (const { acts } of [round, ...this.rounds.all()]) {
+      for (const { transaction, resolve } of acts.splice(0)) resolve(transaction.gone ? null : viewOf(transaction));
+    }
   }
 
   private refuseBegins(error: UnavailableError): void {
-    const kept: LaneInput[] = [];
-    for (const input of this.inputs) {
-      if (input.kind !== 'begin') kept.push(input);
-      else input.pending.reject(error);
+    for (const { request, pending } of this.begins.splice(0)) {
+      this.context.admission.leave(participantsOf(request));
+      pending.reject(error);
     }
-    this.weight -= this.begins;
-    this.begins = 0;
-    this.inputs = kept;
   }
 }
 
-function weightOf(input: LaneInput): number {
+function weightOf(input: PromptInput): number {
   switch (input.kind) {
     case 'batch':
       return input.batch.messages.length;
@@ -404,13 +291,9 @@ function weightOf(input: LaneInput): number {
       return input.messages.length;
     case 'timers':
       return input.due.length;
-    case 'recover':
-      return input.page.length;
-    default:
+    case 'told':
+      return input.transactions.length;
+    case 'act':
       return 1;
   }
-}
-
-function isForCoordinator(message: Message): message is ToCoordinator {
-  return message.kind === 'VOTE' || message.kind === 'ACK' || message.kind === 'INQUIRY' || message.kind === 'ONE_PHASE_OUTCOME';
 }

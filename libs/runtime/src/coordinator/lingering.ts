@@ -10,6 +10,7 @@ export interface LingeringOptions {
 
 /** Finished transactions, oldest first, that stay readable for a while. */
 export class Lingering {
+  /** Until when, as Clock.elapsed() counts. */
   private readonly queue = new Map<Transaction, number>();
   private takeBack: (() => void) | null = null;
 
@@ -20,7 +21,7 @@ export class Lingering {
   }
 
   add(transaction: Transaction): void {
-    this.queue.set(transaction, this.options.clock.now() + this.options.lingerMs);
+    this.queue.set(transaction, this.options.clock.elapsed() + this.options.lingerMs);
     if (this.queue.size > this.options.lingerMax) this.purge();
     else this.arm();
   }
@@ -36,7 +37,7 @@ export class Lingering {
   }
 
   private purge(): void {
-    const nowMs = this.options.clock.now();
+    const nowMs = this.options.clock.elapsed();
     let surplus = this.queue.size - this.options.lingerMax;
     for (const [transaction, untilMs] of this.queue) {
       if (untilMs > nowMs && surplus <= 0) break;

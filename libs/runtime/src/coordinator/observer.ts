@@ -20,6 +20,7 @@ export function safeObserver(observer: Partial<CoordinatorObserver>): Coordinato
     begun: guard('begun', observer.begun?.bind(observer)),
     decided: guard('decided', observer.decided?.bind(observer)),
     finished: guard('finished', observer.finished?.bind(observer)),
+    attention: guard('attention', observer.attention?.bind(observer)),
     flushed: guard('flushed', observer.flushed?.bind(observer)),
     fenced: guard('fenced', observer.fenced?.bind(observer)),
     error,

@@ -27,9 +27,14 @@ export class Shard {
   readonly undone = new Set<InboundBatch>();
   /** Resolves when this tenure is over and, if the shard was fenced, when that is settled one way or the other. */
   readonly over: Promise<void>;
+  /** While fenced: when it is acquired again if it is still assigned then, as Clock.elapsed() counts. */
+  retryAtMs = Number.POSITIVE_INFINITY;
+  /** While fenced: nobody else has taken it, it was let go of after a defect. */
+  isOwnDefect = false;
   private settle: () => void = () => {};
 
-  constructor(readonly id: number, readonly epoch: number, readonly lane: Lane) {
+  /** @param sinceMs when the tenure began, as Clock.elapsed() counts */
+  constructor(readonly id: number, readonly epoch: number, readonly lane: Lane, readonly sinceMs: number) {
     this.over = new Promise((resolve) => {
       this.settle = resolve;
     });

@@ -1,8 +1,11 @@
-import type { CoordinatorRecord, Envelope, Message, ProtocolMessage, TransactionSpec } from '#libs/protocol';
-import type { TimelineEvent } from '../ports.js';
+import type { Envelope, ProtocolMessage } from '#libs/protocol';
+import type { Spec, TimelineEvent } from '../ports.js';
+import { branchOf, detailOf, receiverOf, senderOf } from './describe.js';
+import type { DurableRecord } from './protocols/protocol.js';
 
-/** Repetitions of a transaction that waits for days must not fill the memory: beyond this only records are noted. */
+/** Repetitions of a transaction that waits for days must not fill the memory: beyond this only records are noted, and beyond that only its end. */
 const MAX_EVENTS = 200;
+const MAX_RECORDS = 400;
 
 /**
  * What happened to one transaction in this process. Each durable row takes what happened since the one before, so readers
@@ -30,53 +33,27 @@ export class Timeline {
     this.saved = this.offered;
   }
 
-  record(record: CoordinatorRecord, atMs: number): void {
-    const detail = detailOfRecord(record);
-    this.list.push({ atMs, type: 'record', name: record.kind, from: this.self, to: 'store', ...(detail === null ? {} : { detail }) });
+  record({ to, name, detail }: DurableRecord, atMs: number): void {
+    if (name === null || (to === 'progress' && this.list.length >= MAX_RECORDS)) return;
+    const event = { atMs, type: 'record', name, from: this.self, to: 'store' } as const;
+    this.list.push(detail === null ? event : { ...event, detail });
   }
 
-  sent({ to, message }: Envelope<ProtocolMessage>, atMs: number): void {
+  sent(envelope: Envelope<ProtocolMessage>, atMs: number): void {
     if (this.list.length >= MAX_EVENTS) return;
-    const receiver = to.role === 'coordinator' ? 'coordinator' : to.name;
-    this.list.push(this.event('send', message, this.self, receiver, atMs));
+    this.message('send', envelope.message, this.self, receiverOf(envelope), branchOf(envelope.message, true), atMs);
   }
 
-  received(message: ProtocolMessage, spec: TransactionSpec, atMs: number): void {
+  received(message: ProtocolMessage, spec: Spec, atMs: number): void {
     if (this.list.length >= MAX_EVENTS) return;
-    this.list.push(this.event('receive', message, spec.branches[message.branch]?.participant ?? 'unknown', this.self, atMs));
+    this.message('receive', message, senderOf(message, spec), this.self, branchOf(message), atMs);
   }
 
-  private event(type: 'send' | 'receive', message: ProtocolMessage, from: string, to: string, atMs: number): TimelineEvent {
-    const detail = detailOfMessage(message);
-    const event = { atMs, type, name: message.kind, from, to, branch: message.branch };
-    return detail === null ? event : { ...event, detail };
-  }
-}
-
-function detailOfRecord(record: CoordinatorRecord): string | null {
-  switch (record.kind) {
-    case 'BEGIN':
-      return null;
-    case 'DECIDE':
-      return record.reason === null ? record.decision : `${record.decision} ${record.reason.code}`;
-    case 'END':
-      return record.outcome;
-  }
-}
-
-function detailOfMessage(message: Message): string | null {
-  switch (message.kind) {
-    case 'PREPARE':
-    case 'PREPARE_AND_COMMIT':
-      return message.operation;
-    case 'VOTE':
-      return message.reason === undefined ? message.vote : `${message.vote} ${message.reason.code}`;
-    case 'ONE_PHASE_OUTCOME':
-      return message.reason === undefined ? message.outcome : `${message.outcome} ${message.reason.code}`;
-    case 'ABORT':
-    case 'ABORT_ONE_PHASE':
-      return message.reason.code;
-    default:
-      return null;
+  private message(type: 'send' | 'receive', message: ProtocolMessage, from: string, to: string, branch: number | undefined, atMs: number): void {
+    const detail = detailOf(message);
+    const event: { -readonly [Key in keyof TimelineEvent]: TimelineEvent[Key] } = { atMs, type, name: message.kind, from, to };
+    if (branch !== undefined) event.branch = branch;
+    if (detail !== null) event.detail = detail;
+    this.list.push(event);
   }
 }

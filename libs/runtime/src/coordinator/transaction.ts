@@ -1,6 +1,9 @@
-import type { CoordinatorState, Txid } from '#libs/protocol';
+import type { Reason, Txid } from '#libs/protocol';
 import type { BeginRow, Clock, TransactionView } from '../ports.js';
 import { Timers } from '../timers.js';
+import { type Admission, participantsOf } from './admission.js';
+import type { DurableRecord, Protocol } from './protocols/protocol.js';
+import type { Round } from './round.js';
 import type { Shard } from './shard.js';
 import type { Timeline } from './timeline.js';
 import type { BeginResult } from './types.js';
@@ -17,18 +20,36 @@ interface Waiter {
   readonly resolve: (view: TransactionView | null) => void;
 }
 
+export type EndRecord = Extract<DurableRecord, { to: 'end' }>;
+
 /** One transaction in this process's memory. */
 export interface Transaction {
   readonly txid: Txid;
   readonly row: BeginRow;
   readonly shard: Shard;
   readonly timeline: Timeline;
-  /** As stepped: may be ahead of what is durable. */
-  state: CoordinatorState;
-  /** What readers may see: never an outcome or an end that is not durable. */
-  shown: CoordinatorState;
-  /** True while a record of it waits for, or is in, a flush: messages then wait for the same flush. */
-  owing: boolean;
+  readonly protocol: Protocol;
+  /**
+   * The wall's time less what had elapsed when it came into this memory. Its machine's clock is what elapses from there: a jump of the
+   * wall clock neither uses up a budget nor stretches it.
+   */
+  readonly clockOffsetMs: number;
+  /** As stepped: may be ahead of what is durable. The protocol's own. */
+  state: unknown;
+  /** What readers may see: never a decision that is not durable. */
+  shown: unknown;
+  /** Readers may know the decision. */
+  isDecided: boolean;
+  /** END is durable. */
+  isFinished: boolean;
+  /** The broker has its outcome event. END waits for that, because nobody looks after a transaction that has ended. */
+  isTold: boolean;
+  /** END, until the outcome event is acknowledged. */
+  heldEnd: EndRecord | null;
+  /** Why an operator ended it although something was outstanding. */
+  resolved: Reason | null;
+  /** The last round that holds a record of it, until that is durable: messages then wait for the same flush. */
+  owes: Round | null;
   /** The caller who waits for BEGIN. */
   begin: PendingBegin | null;
   /** Its caller was told that it will never commit; it aborts as soon as BEGIN is durable. */
@@ -45,6 +66,8 @@ export class TransactionTable {
   private open = 0;
   private onQuiet: (() => void) | null = null;
 
+  constructor(private readonly admission: Admission) {}
+
   get(txid: Txid): Transaction | undefined {
     return this.map.get(txid);
   }
@@ -58,7 +81,7 @@ export class TransactionTable {
     return this.unfinished;
   }
 
-  /** Transactions without an outcome that readers may see. */
+  /** Transactions without a decision that readers may know. */
   get undecided(): number {
     return this.open;
   }
@@ -71,12 +94,15 @@ export class TransactionTable {
     this.map.set(transaction.txid, transaction);
     this.unfinished++;
     transaction.shard.inFlight++;
-    if (transaction.shown.outcome === null) this.open++;
+    if (transaction.isDecided) return;
+    this.open++;
+    this.admission.enter(participantsOf(transaction.row.spec));
   }
 
-  /** Its outcome has just become visible. */
-  decided(): void {
+  /** Its decision has just become visible. */
+  decided(transaction: Transaction): void {
     this.open--;
+    this.admission.leave(participantsOf(transaction.row.spec));
     this.checkQuiet();
   }
 
@@ -90,8 +116,8 @@ export class TransactionTable {
     if (transaction.gone) return;
     transaction.gone = true;
     this.map.delete(transaction.txid);
-    if (transaction.shown.finishedAtMs === null) this.finished(transaction);
-    if (transaction.shown.outcome === null) this.decided();
+    if (!transaction.isFinished) this.finished(transaction);
+    if (!transaction.isDecided) this.decided(transaction);
   }
 
   /** Calls back once, when nothing is undecided. */
@@ -107,8 +133,8 @@ export class TransactionTable {
   }
 }
 
-export function reached(state: CoordinatorState, until: 'decided' | 'finished'): boolean {
-  return until === 'decided' ? state.outcome !== null : state.finishedAtMs !== null;
+function reached({ isDecided, isFinished }: Transaction, until: 'decided' | 'finished'): boolean {
+  return until === 'decided' ? isDecided : isFinished;
 }
 
 /** Callers that wait for a transaction to get somewhere. */
@@ -125,19 +151,19 @@ export class Waiters {
 
   /** Resolves with the view when it is reached, with the view as it is after `timeoutMs`, with null if it leaves this memory. */
   wait(transaction: Transaction, until: 'decided' | 'finished', timeoutMs: number): Promise<TransactionView | null> {
-    if (reached(transaction.shown, until) || timeoutMs <= 0) return Promise.resolve(viewOf(transaction));
+    if (reached(transaction, until) || timeoutMs <= 0) return Promise.resolve(viewOf(transaction));
     return new Promise((resolve) => {
       const key = String(this.next++);
       transaction.waiters.push({ key, until, resolve });
       this.byKey.set(key, transaction);
-      this.timers.set(key, 'wait', this.clock.now() + timeoutMs);
+      this.timers.setAt(key, 'wait', this.clock.elapsed() + timeoutMs);
     });
   }
 
-  /** To be called when `shown` has changed. */
+  /** To be called when readers may know more. */
   notify(transaction: Transaction): void {
     if (transaction.waiters.length === 0) return;
-    const satisfied = transaction.waiters.filter((waiter) => reached(transaction.shown, waiter.until));
+    const satisfied = transaction.waiters.filter((waiter) => reached(transaction, waiter.until));
     if (satisfied.length === 0) return;
     transaction.waiters = transaction.waiters.filter((waiter) => !satisfied.includes(waiter));
     const view = viewOf(transaction);

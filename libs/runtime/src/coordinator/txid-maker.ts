@@ -8,9 +8,12 @@ export class TxidMaker {
   private readonly pool = new Uint8Array(BYTES * 512);
   private used = this.pool.length;
 
+  /** @param fill puts randomness into all bytes */
+  constructor(private readonly fill: (bytes: Uint8Array) => void = randomFillSync) {}
+
   make(shard: number, nowMs: number): Txid {
     if (this.used === this.pool.length) {
-      randomFillSync(this.pool);
+      this.fill(this.pool);
       this.used = 0;
     }
     const random = this.pool.subarray(this.used, this.used + BYTES);

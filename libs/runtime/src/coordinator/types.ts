@@ -1,17 +1,28 @@
-import type { BranchSpec, Json, Txid } from '#libs/protocol';
+import type { Acceptors, BranchSpec, Json, SagaStepSpec, Txid } from '#libs/protocol';
 import type { Idempotency, TransactionView } from '../ports.js';
 
-/** A transaction as the caller asks for it; already checked against what the participants announced. */
-export interface BeginRequest {
-  readonly protocol: '2pc';
-  /** One or more. */
-  readonly branches: readonly BranchSpec[];
+interface Request {
   /** From now until an undecided transaction aborts. */
   readonly timeoutMs: number;
   readonly waitFor: 'decided' | 'finished';
   readonly metadata: Json;
   readonly idempotency: Idempotency | null;
 }
+
+/** A transaction as the caller asks for it; already checked against what the participants announced, a saga by `checkSaga`. */
+export type BeginRequest =
+  | Request & {
+    readonly protocol: '2pc' | '3pc' | 'paxos-commit';
+    /** One or more. */
+    readonly branches: readonly BranchSpec[];
+  }
+  | Request & {
+    readonly protocol: 'saga';
+    /** One or more, with all defaults filled in. */
+    readonly steps: readonly SagaStepSpec[];
+    readonly compensationTimeoutMs: number;
+    readonly attentionAfterAttempts: number;
+  };
 
 /** `duplicate`: the idempotency key belongs to transaction `txid`; nothing was begun. */
 export type BeginResult =
@@ -23,6 +34,8 @@ export interface CoordinatorObserver {
   begun(view: TransactionView): void;
   decided(view: TransactionView): void;
   finished(view: TransactionView): void;
+  /** A saga has come to need a person, and that is durable. */
+  attention(view: TransactionView): void;
   flushed(stats: FlushStats): void;
   /** Another owner has raised these shards' epochs, or this one let go of them after a defect. */
   fenced(shards: readonly number[]): void;
@@ -32,6 +45,7 @@ export interface CoordinatorObserver {
 
 export interface FlushStats {
   readonly begins: number;
+  readonly progress: number;
   readonly decisions: number;
   readonly ends: number;
   /** Retries included. */
@@ -43,6 +57,14 @@ export interface CoordinatorOptions {
   readonly instance: string;
   /** Transactions that are not finished; beyond it `begin` is refused with OVERLOADED. */
   readonly maxInFlight: number;
+  /** Undecided transactions that name one participant; beyond it `begin` is refused with PARTICIPANT_OVERLOADED, so that one that is down leaves room for the others. */
+  readonly maxInFlightPerParticipant: number;
+  /** Names of the acceptors of paxos-commit, 2F+1 of them. */
+  readonly acceptors: Acceptors;
+  /** 3pc: when the coordinator stands for election, see ResolverConfig. */
+  readonly resolveAfterMs: number;
+  readonly maxResolveIntervalMs: number;
+  readonly staggerMs: number;
   /** How long END records and messages that nobody waits for may wait for company. */
   readonly lazyMs: number;
   /** How long a round may wait for company at most; it waits only when many transactions are under way. */
@@ -58,14 +80,22 @@ export interface CoordinatorOptions {
   /** How long a finished transaction stays readable in memory, and how many at most. */
   readonly lingerMs: number;
   readonly lingerMax: number;
-  /** On stop: how long to wait for undecided transactions, and again for the last flushes and sends. */
+  /** On stop: how long to wait for undecided transactions, and again to leave the group and for the last flushes and sends. The rest is the next owner's. */
   readonly drainMs: number;
-  /** A shard that was fenced but is still assigned after this long is acquired again. */
+  /**
+   * A shard that was fenced but is still assigned after this long is acquired again; later each time if that happens again and again.
+   * Should be longer than a member takes to notice that it has lost its group (15 s with Kafka).
+   */
   readonly fencedRetryMs: number;
 }
 
 export const COORDINATOR_DEFAULTS: Omit<CoordinatorOptions, 'instance'> = {
   maxInFlight: 10_000,
+  maxInFlightPerParticipant: 5_000,
+  acceptors: ['orders', 'payments', 'inventory'],
+  resolveAfterMs: 2_000,
+  maxResolveIntervalMs: 30_000,
+  staggerMs: 250,
   lazyMs: 5,
   gatherMs: 5,
   maxBatch: 1_000,
@@ -75,8 +105,8 @@ export const COORDINATOR_DEFAULTS: Omit<CoordinatorOptions, 'instance'> = {
   storeFaultGraceMs: 3_000,
   lingerMs: 5_000,
   lingerMax: 10_000,
-  drainMs: 5_000,
-  fencedRetryMs: 10_000,
+  drainMs: 2_000,
+  fencedRetryMs: 2_000,
 };
 
 export interface ShardStatus {

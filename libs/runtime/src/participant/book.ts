@@ -1,57 +1,73 @@
-import { asksPeers, stepParticipant, type BranchRow, type ParticipantConfig, type ParticipantTimer, type TimerChange, type ToParticipant, type Txid } from '#libs/protocol';
-import type { Clock } from '../ports.js';
+import type { TimerChange, Txid } from '#libs/protocol';
+import type { AnyBranchRow, Clock } from '../ports.js';
 import { backoffMs } from '../retry.js';
 import { Timers, type DueTimer } from '../timers.js';
-import type { BranchOutcome, FailedDecision } from './branch-run.js';
 import { describeError } from './describe-error.js';
-import { idOf, partitionOf } from './keys.js';
+import { branchId, idOf, keyOf, partitionOf, type SiteKey } from './keys.js';
+import type { WorkItem } from './lane.js';
+import { Memories } from './memories.js';
+import type { Roles } from './roles/index.js';
+import type { Memory, TimerName } from './roles/role.js';
+import { ROLE_OF_TIMER, routeOf } from './roles/routing.js';
+import { isUndecided } from './roles/rows.js';
+import type { FailedDecision, Outcome } from './run.js';
 import type { InDoubtBranch, ParkedBranch, ParticipantObserver, ParticipantOptions } from './types.js';
+
+type Protocol = InDoubtBranch['protocol'];
+type Inputs = WorkItem['inputs'];
 
 interface Doubt {
   readonly txid: Txid;
   readonly branch: number;
+  readonly protocol: Protocol;
   readonly sinceMs: number;
-  /** Of the inquiry that is armed or on its way through the lane. */
+  /** On the clock that never jumps; negative if it was before this process. */
+  readonly bornMs: number;
+  /** Of the timer that is armed or on its way through the lane. */
   attempt: number;
 }
 
 interface Parked {
   readonly view: ParkedBranch;
-  readonly trigger: ToParticipant;
-}
-
-export interface BookEvents {
-  inquiriesDue(branches: readonly { readonly txid: Txid; readonly branch: number; readonly attempt: number }[]): void;
-  retriesDue(triggers: readonly ToParticipant[]): void;
+  readonly again: FailedDecision['again'];
 }
 
 export interface BookContext {
   readonly clock: Clock;
-  readonly config: ParticipantConfig;
-  readonly options: Pick<ParticipantOptions, 'partitions' | 'park'>;
+  readonly roles: Roles;
+  readonly options: Pick<ParticipantOptions, 'partitions' | 'park' | 'memoryKeptMs' | 'maxMemories'>;
   readonly observer: ParticipantObserver;
-  readonly events: BookEvents;
+  /** Timers that have fired, and parked decisions that are to be tried again. */
+  due(inputs: Inputs): void;
 }
 
 /**
- * What this instance remembers between database transactions: the branches that wait for a decision, and those whose decision
- * could not be applied, of the partitions that it owns. Finished branches are in the database only. It follows the rows
- * and never leads: losing it costs time, not correctness.
+ * What this instance remembers between database transactions, of the partitions that it owns: the branches that wait for a decision, those
+ * whose decision could not be applied, the leaders that wait for acceptors, and what machines know beside their rows. Finished ones are in
+ * the database only. It follows the rows and never leads: losing it costs time, not correctness.
  */
 export class Book {
   private partitions: ReadonlySet<number> = new Set();
   private readonly doubts = new Map<string, Doubt>();
   private readonly parkedById = new Map<string, Parked>();
-  private readonly timers: Timers<ParticipantTimer | 'retry'>;
+  /** Leaders that have timers. */
+  private readonly leaders = new Map<string, Txid>();
+  private readonly memories: Memories;
+  private readonly timers: Timers<TimerName | 'retry'>;
 
   constructor(private readonly context: BookContext) {
     this.timers = new Timers(context.clock, (due) => this.fire(due));
+    this.memories = new Memories(context.clock, context.options);
   }
 
   /** Oldest first. */
   inDoubt(): readonly InDoubtBranch[] {
-    const views = [...this.doubts.values()].map((doubt) => ({ txid: doubt.txid, branch: doubt.branch, sinceMs: doubt.sinceMs, blocked: this.isBlocked(doubt) }));
-    return views.sort((a, b) => a.sinceMs - b.sinceMs);
+    const { clock, roles } = this.context;
+    const nowMs = clock.elapsed();
+    const views = [...this.doubts.values()].map(({ txid, branch, protocol, sinceMs, bornMs, attempt }) => (
+      { txid, branch, protocol, sinceMs, ageMs: nowMs - bornMs, blocked: roles[protocol].isBlocked(attempt) }
+    ));
+    return views.sort((a, b) => b.ageMs - a.ageMs);
   }
 
   /** Oldest first. */
@@ -63,15 +79,30 @@ export class Book {
     return this.parkedById.has(id);
   }
 
+  recall(id: string): Memory | null {
+    return this.memories.get(id);
+  }
+
+  /** States that are kept beside rows. */
+  get remembered(): number {
+    return this.memories.size;
+  }
+
   get owned(): readonly number[] {
     return [...this.partitions].sort((a, b) => a - b);
+  }
+
+  owns(txid: Txid): boolean {
+    return this.partitions.has(partitionOf(txid, this.context.options.partitions));
   }
 
   /** Forgets everything of partitions that are not in the set. */
   own(partitions: readonly number[]): void {
     this.partitions = new Set(partitions);
+    this.memories.keep((txid) => this.owns(txid));
     for (const [id, { txid }] of this.doubts) if (!this.owns(txid)) this.forget(id);
     for (const [id, { view }] of this.parkedById) if (!this.owns(view.txid)) this.forget(id);
+    for (const [id, txid] of this.leaders) if (!this.owns(txid)) this.forget(id);
   }
 
   /** Forgets everything. */
@@ -80,69 +111,102 @@ export class Book {
     this.timers.clear();
   }
 
-  /** The branch could not be processed; the next sweep looks at its row again. */
+  /** The key could not be processed; the next sweep looks at its row again. */
   forget(id: string): void {
     this.doubts.delete(id);
     this.parkedById.delete(id);
+    this.leaders.delete(id);
+    this.memories.delete(id);
     this.timers.cancelKey(id);
   }
 
-  /** After the database transaction: takes over what it left of the branch. */
-  follow({ work: { id }, row, timers, failure }: BranchOutcome): void {
-    if (row === null || row.state !== 'prepared') {
-      this.dropDoubt(id);
-      this.unpark(id);
-    } else if (this.owns(row.txid)) {
-      if (failure !== null) this.park(id, row, failure);
-      else if (!this.parkedById.has(id)) this.await(id, row, timers);
-    }
+  /** After the database transaction: takes over what it left of one key. */
+  follow(outcome: Outcome): void {
+    const { id, key, memory } = outcome;
+    if (memory !== null && this.owns(key.txid)) this.memories.set(id, key.txid, memory);
+    else this.memories.delete(id);
+    if (key.role === 'branch') this.followBranch(outcome);
+    else if (key.role === 'leader') this.followLeader(outcome);
   }
 
-  /** A prepared row that was found in the database: waits for its decision, if that is not known already. */
-  recover(row: BranchRow): void {
-    const id = idOf(row);
+  /** An undecided row that was found in the database: waits for its decision, if that is not known already. */
+  recover(row: AnyBranchRow): void {
+    const id = branchId(row);
     if (this.owns(row.txid) && !this.doubts.has(id) && !this.parkedById.has(id)) this.await(id, row, []);
   }
 
-  private fire(due: readonly DueTimer<ParticipantTimer | 'retry'>[]): void {
-    const inquiries = due.filter(({ name }) => name === 'inquire').map(({ key }) => this.doubts.get(key)!);
-    const retries = due.filter(({ name }) => name === 'retry').map(({ key }) => this.parkedById.get(key)!.trigger);
-    if (inquiries.length > 0) this.context.events.inquiriesDue(inquiries);
-    if (retries.length > 0) this.context.events.retriesDue(retries);
+  private followBranch({ id, row: stored, timers, failure, retried }: Outcome): void {
+    const row = stored?.table === 'branches' ? stored.row : null;
+    if (row === null || !isUndecided(row)) {
+      this.dropDoubt(id);
+      this.unpark(id);
+      // Nobody counts votes for what is decided; of transactions that were refused elsewhere some would wait for the others for ever.
+      if (row?.protocol === 'paxos-commit' && row.state !== 'read-only') this.forgetVotes(row.txid);
+      return;
+    }
+    if (!this.owns(row.txid)) return;
+    if (failure !== null) return this.park(id, row, failure);
+    if (this.parkedById.has(id) && !retried) return;
+    this.unpark(id);
+    this.await(id, row, timers);
   }
 
-  private owns(txid: Txid): boolean {
-    return this.partitions.has(partitionOf(txid, this.context.options.partitions));
+  private followLeader({ id, key, timers, memory, fresh }: Outcome): void {
+    if (fresh || memory === null || !this.owns(key.txid)) {
+      this.timers.cancelKey(id);
+      this.leaders.delete(id);
+    }
+    if (memory === null || !this.owns(key.txid)) return;
+    this.leaders.set(id, key.txid);
+    for (const change of timers) this.change(id, change);
   }
 
-  private await(id: string, row: BranchRow, timers: readonly TimerChange<ParticipantTimer>[]): void {
+  private forgetVotes(txid: Txid): void {
+    const id = idOf({ role: 'acceptor', txid });
+    if (this.memories.get(id)?.role === 'acceptor') this.memories.delete(id);
+  }
+
+  private fire(due: readonly DueTimer<TimerName | 'retry'>[]): void {
+    const inputs = due.map(({ key: id, name, attempt }): Inputs[number] => {
+      if (name === 'retry') return repetition(this.parkedById.get(id)!);
+      return { key: keyOf(id), role: ROLE_OF_TIMER[name], input: { kind: 'TIMER', timer: name, attempt }, isRetry: false, batch: null };
+    });
+    this.context.due(inputs);
+  }
+
+  private await(id: string, row: AnyBranchRow, timers: readonly TimerChange<TimerName>[]): void {
     const isNew = !this.doubts.has(id);
-    if (isNew) this.doubts.set(id, { txid: row.txid, branch: row.branch, sinceMs: row.updatedAtMs, attempt: 0 });
+    if (isNew) this.doubts.set(id, this.doubtOf(row));
     // A repeated PREPARE sets no timer: its vote may have been another instance's, which has lost the partition since.
     const changes = isNew && timers.length === 0 ? this.recoveryTimers(row) : timers;
-    for (const change of changes) this.arm(id, change);
+    for (const change of changes) {
+      if ('set' in change) this.doubts.get(id)!.attempt = change.attempt;
+      this.change(id, change);
+    }
   }
 
-  private recoveryTimers(row: BranchRow): readonly TimerChange<ParticipantTimer>[] {
-    return stepParticipant({ phase: 'stored', row }, { kind: 'RECOVER' }, this.context.clock.now(), this.context.config).ready.timers;
+  private doubtOf(row: AnyBranchRow): Doubt {
+    const { clock } = this.context;
+    const { txid, branch, updatedAtMs: sinceMs } = row;
+    const bornMs = clock.elapsed() - Math.max(clock.now() - sinceMs, 0);
+    return { txid, branch, protocol: row.protocol as Protocol, sinceMs, bornMs, attempt: 0 };
   }
 
-  private arm(id: string, change: TimerChange<ParticipantTimer>): void {
-    if ('cancel' in change) return this.timers.cancel(id, change.cancel);
-    this.doubts.get(id)!.attempt = change.attempt;
-    this.timers.set(id, change.set, change.atMs, change.attempt);
+  private recoveryTimers(row: AnyBranchRow): readonly TimerChange<TimerName>[] {
+    return this.context.roles[row.protocol].begin({ table: 'branches', row }, null).step({ kind: 'RECOVER' }, this.context.clock.now()).timers;
+  }
+
+  private change(id: string, change: TimerChange<TimerName>): void {
+    if ('cancel' in change) this.timers.cancel(id, change.cancel);
+    else this.timers.set(id, change.set, change.atMs, change.attempt);
   }
 
   private dropDoubt(id: string): void {
-    if (this.doubts.delete(id)) this.timers.cancel(id, 'inquire');
+    if (!this.doubts.delete(id)) return;
+    for (const name of ['inquire', 'resolve', 'in-doubt'] as const) this.timers.cancel(id, name);
   }
 
-  /** Inquiry `attempt` is to come; if the one before the last went to the peers too, they have had their time to answer. */
-  private isBlocked({ attempt }: Doubt): boolean {
-    return attempt >= 2 && asksPeers(attempt - 2, this.context.config);
-  }
-
-  private park(id: string, { txid, branch }: BranchRow, { action, operation, trigger, error }: FailedDecision): void {
+  private park(id: string, { txid, branch }: AnyBranchRow, { action, operation, again, error }: FailedDecision): void {
     const { clock, options, observer } = this.context;
     // The decision is known, so the branch is not in doubt any more.
     this.dropDoubt(id);
@@ -150,7 +214,7 @@ export class Book {
     const attempts = (before?.attempts ?? 0) + 1;
     const retryAtMs = clock.now() + backoffMs(attempts - 1, options.park);
     const view = { txid, branch, action, operation, sinceMs: before?.sinceMs ?? clock.now(), attempts, retryAtMs, error: describeError(error) };
-    this.parkedById.set(id, { view, trigger });
+    this.parkedById.set(id, { view, again });
     this.timers.set(id, 'retry', retryAtMs);
     observer.parked?.(view);
   }
@@ -162,4 +226,9 @@ export class Book {
     this.timers.cancel(id, 'retry');
     this.context.observer.unparked?.(parked.view);
   }
+}
+
+function repetition({ again, view: { txid, branch } }: Parked): Inputs[number] {
+  const key: SiteKey = { role: 'branch', txid, branch };
+  return { key, role: routeOf(again)!.role, input: { kind: 'MESSAGE', message: again }, isRetry: true, batch: null };
 }

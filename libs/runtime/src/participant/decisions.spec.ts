@@ -32,7 +32,7 @@ describe('phase two of a participant', () => {
   it('hands what prepare returned to the commit handler', async () => {
     const { world, txids: [txid] } = await prepared(1);
     await world.deliver([commit(txid!)]);
-    expect(world.runner.calls.at(-1)).toEqual({ action: 'commit', operation: 'debit', payload: { amount: 1 }, result: { hold: 'h-1' }, txid, branch: BRANCH });
+    expect(world.runner.calls.at(-1)).toEqual({ protocol: '2pc', action: 'commit', operation: 'debit', payload: { amount: 1 }, inputs: {}, result: { hold: 'h-1' }, txid, branch: BRANCH });
   });
 
   it('gives back what an abort releases, and acknowledges it only when asked', async () => {

@@ -13,7 +13,7 @@ describe('a branch in doubt', () => {
     const { world, txid } = await prepared();
     const sinceMs = world.clock.now();
     await world.clock.advance(100);
-    expect(world.driver.inDoubt()).toEqual([{ txid, branch: BRANCH, sinceMs, blocked: false }]);
+    expect(world.driver.inDoubt()).toEqual([{ txid, branch: BRANCH, protocol: '2pc', sinceMs, ageMs: 100, blocked: false }]);
   });
 
   it('asks the coordinator, then the peers as well, and says when nobody can tell', async () => {
@@ -58,8 +58,8 @@ describe('a branch in doubt', () => {
     const world = await World.started({ recoveryPage: 2 });
     const txids = Array.from({ length: 5 }, () => world.txid());
     await world.deliver(txids.map((txid) => prepare(txid)));
-    world.store.failAt('load-prepared');
-    world.store.failAt('load-prepared');
+    world.store.failAt('load-undecided');
+    world.store.failAt('load-undecided');
     await world.restart();
     await world.clock.advance(100);
     expect(world.driver.inDoubt().map(({ txid }) => txid).sort()).toEqual([...txids].sort());

@@ -1,2 +1,3 @@
-export { ParticipantDriver, type ParticipantDriverDeps } from './driver.js';
 export * from './types.js';
+export * from './site-config.js';
+export * from './driver.js';

@@ -1,12 +1,12 @@
-import type { ParticipantInput } from '#libs/protocol';
-import type { BranchKey } from '../ports.js';
 import { Bell } from './bell.js';
-import type { BranchInput } from './branch-run.js';
+import { after } from './countdown.js';
+import type { SiteKey } from './keys.js';
+import type { WorkInput } from './run.js';
 
 /** Inputs of one delivery, or that became due together. */
 export interface WorkItem {
   readonly partition: number;
-  readonly inputs: readonly (BranchInput & { readonly key: BranchKey; readonly input: ParticipantInput })[];
+  readonly inputs: readonly (WorkInput & { readonly key: SiteKey })[];
   /** Everything that follows is durable and sent. */
   done(): void;
 }
@@ -14,6 +14,15 @@ export interface WorkItem {
 export interface LaneOptions {
   readonly maxBatch: number;
   readonly maxQueued: number;
+}
+
+export interface LaneWork {
+  /** Resolves when the next transaction may start. */
+  ready(): Promise<void>;
+  /** A rejection is a defect of this program: whatever the database and the transport do is dealt with inside. */
+  process(items: readonly WorkItem[]): Promise<void>;
+  /** Told of every defect, with the number of the attempt from 0; resolves when it may be tried again, to false if the items are to be given up. */
+  failed(error: unknown, attempt: number, items: readonly WorkItem[]): Promise<boolean>;
 }
 
 /** One database transaction at a time; what arrives meanwhile gathers for the next one. */
@@ -24,8 +33,7 @@ export class Lane {
   private closed = false;
   private readonly roomier = new Bell();
 
-  /** @param ready resolves when the next transaction may start */
-  constructor(private readonly options: LaneOptions, private readonly ready: () => Promise<void>, private readonly process: (items: readonly WorkItem[]) => Promise<void>) {}
+  constructor(private readonly options: LaneOptions, private readonly work: LaneWork) {}
 
   /** Inputs that wait. */
   get queued(): number {
@@ -63,11 +71,27 @@ export class Lane {
     // What arrives in the same turn of the event loop, from several partitions, travels together.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.queue.length > 0) {
-      await this.ready();
+      await this.work.ready();
       const items = this.take();
       if (items.length > 0) await this.process(items);
     }
     this.running = null;
+  }
+
+  /** Steps are repeatable, so after a defect all is run again, one by one: others must not suffer for the transaction that brings it out. */
+  private async process(items: readonly WorkItem[]): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.work.process(items);
+      } catch (error) {
+        const again = await this.work.failed(error, attempt, items);
+        if (!again || this.closed) return;
+        const parts = items.length > 1 ? items : byTransaction(items[0]!);
+        if (parts.length <= 1) continue;
+        for (const part of parts) await this.process([part]);
+        return;
+      }
+    }
   }
 
   private take(): readonly WorkItem[] {
@@ -85,4 +109,11 @@ export class Lane {
     this.queuedInputs = this.queue.reduce((sum, { inputs }) => sum + inputs.length, 0);
     this.roomier.ring();
   }
+}
+
+function byTransaction({ partition, inputs, done }: WorkItem): readonly WorkItem[] {
+  const parts = new Map<string, WorkItem['inputs'][number][]>();
+  for (const input of inputs) parts.set(input.key.txid, [...(parts.get(input.key.txid) ?? []), input]);
+  const partDone = after(Math.max(parts.size, 1), done);
+  return [...parts.values()].map((some) => ({ partition, inputs: some, done: partDone }));
 }

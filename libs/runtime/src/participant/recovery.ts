@@ -1,19 +1,18 @@
-import type { BranchRow } from '#libs/protocol';
-import type { BranchKey, BranchStore, Clock } from '../ports.js';
+import type { AnyBranchRow, BranchKey, BranchStore, Clock } from '../ports.js';
 import { backoffMs, pause } from '../retry.js';
 import type { ParticipantOptions } from './types.js';
 
 export interface RecoveryContext {
-  readonly store: Pick<BranchStore<unknown>, 'loadPrepared'>;
+  readonly store: Pick<BranchStore<unknown>, 'loadUndecided'>;
   readonly clock: Clock;
   readonly options: Pick<ParticipantOptions, 'recoveryPage' | 'retry' | 'sweepEveryMs'>;
-  found(row: BranchRow): void;
+  found(row: AnyBranchRow): void;
   failed(error: unknown, attempt: number): void;
 }
 
 /**
- * Looks through the prepared rows, in pages, whenever partitions are gained, and now and then. It runs beside the deliveries: a
- * row that is decided meanwhile only costs an inquiry whose answer changes nothing.
+ * Looks through the undecided rows, in pages, whenever partitions are gained, and now and then. It runs beside the deliveries: a
+ * row that is decided meanwhile only costs a question whose answer changes nothing.
  */
 export class Recovery {
   private wanted = false;
@@ -50,19 +49,28 @@ export class Recovery {
   private async lookThrough(): Promise<void> {
     let after: BranchKey | null = null;
     do {
-      const page: readonly BranchRow[] | null = await this.load(after);
+      const page: readonly AnyBranchRow[] | null = await this.load(after);
       if (page === null) return;
-      for (const row of page) this.context.found(row);
+      for (const row of page) this.find(row);
       after = page.length < this.context.options.recoveryPage ? null : page.at(-1)!;
     } while (after !== null);
   }
 
+  /** What is wrong with one row must not hide the others. */
+  private find(row: AnyBranchRow): void {
+    try {
+      this.context.found(row);
+    } catch (error) {
+      this.context.failed(error, 0);
+    }
+  }
+
   /** Null when stopped before the database could answer. */
-  private async load(after: BranchKey | null): Promise<readonly BranchRow[] | null> {
+  private async load(after: BranchKey | null): Promise<readonly AnyBranchRow[] | null> {
     const { store, clock, options } = this.context;
     for (let attempt = 0; !this.stopping.aborted; attempt++) {
       try {
-        return await store.loadPrepared(after, options.recoveryPage);
+        return await store.loadUndecided(after, options.recoveryPage);
       } catch (error) {
         this.context.failed(error, attempt);
         await pause(clock, backoffMs(attempt, options.retry), this.stopping);

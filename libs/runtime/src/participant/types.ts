@@ -1,21 +1,26 @@
-import type { HandlerAction, HandlerVote, Json, Message, Txid } from '#libs/protocol';
+import type { HandlerAction, HandlerVote, Json, Message, ProtocolName, SagaHandlerAction, SagaInputs, Txid } from '#libs/protocol';
 import type { BranchTransaction } from '../ports.js';
 import { QUICK_BACKOFF, type Backoff } from '../retry.js';
 
 /** One handler to be run for one branch, inside the database transaction that also writes the branch's row. */
 export interface HandlerCall {
-  readonly action: HandlerAction;
+  readonly action: HandlerAction | SagaHandlerAction;
+  /** Of the branch; handlers do the same whatever it is, whoever counts them may not. */
+  readonly protocol: ProtocolName;
   readonly operation: string;
   readonly payload: Json;
-  /** What the prepare handler returned with its vote; null before there was one. */
+  /** Results of the earlier steps, for execute; {} otherwise. */
+  readonly inputs: SagaInputs;
+  /** What the prepare (or execute) handler returned; null before there was one. */
   readonly result: Json | null;
   readonly txid: Txid;
   readonly branch: number;
 }
 
 /**
- * `vote` is what a prepare or prepare-and-commit handler said, null for commit and abort. `ok: false` means that this handler
- * failed and that none of its effects remain: a prepare then votes NO (HANDLER_FAILED), a commit or abort parks its branch.
+ * `vote` is what a prepare, prepare-and-commit or execute handler said (execute: yes or no), null for commit, abort and compensate.
+ * `ok: false` means that this handler failed and that none of its effects remain: a prepare then votes NO (HANDLER_FAILED), a commit or
+ * abort parks its branch, a saga's step answers FAILED and is asked again by its coordinator.
  */
 export type HandlerResult = { readonly ok: true; readonly vote: HandlerVote | null } | { readonly ok: false; readonly error: unknown };
 
@@ -33,9 +38,15 @@ export interface HandlerRunner<Handle> {
 export interface InDoubtBranch {
   readonly txid: Txid;
   readonly branch: number;
-  /** When the YES became durable, milliseconds since the epoch. */
+  readonly protocol: Exclude<ProtocolName, 'saga'>;
+  /** When the YES became durable (3pc, after a restart: when its row was written last), milliseconds since the epoch. */
   readonly sinceMs: number;
-  /** The coordinator and the peers were asked, and nobody could tell. */
+  /** The same as an age; setting the clock does not change it. */
+  readonly ageMs: number;
+  /**
+   * It did what it can, and nobody could tell. 2pc: the coordinator and the peers were asked. 3pc: an election found no majority.
+   * paxos-commit: the leader on this site found no majority of the acceptors.
+   */
   readonly blocked: boolean;
 }
 
@@ -56,6 +67,7 @@ export interface ParkedBranch {
 }
 
 export interface ParticipantFlush {
+  /** Branches and steps. */
   readonly branches: number;
   /** Messages, timers and repetitions that were worked off. */
   readonly inputs: number;
@@ -68,9 +80,10 @@ export interface ParticipantFlush {
 export interface ParticipantErrorContext {
   /**
    * transaction: the database failed, it will be tried again. step: an input broke the protocol and was skipped. dropped: a
-   * message that could not be processed is in the dead-letter topic. send, recovery: will be tried again.
+   * message that could not be processed is in the dead-letter topic. send, recovery: will be tried again. defect: this program is at
+   * fault; it will be tried again, and at last the messages are put into the dead-letter topic.
    */
-  readonly activity: 'transaction' | 'step' | 'dropped' | 'send' | 'recovery';
+  readonly activity: 'transaction' | 'step' | 'dropped' | 'send' | 'recovery' | 'defect';
   readonly txid?: Txid;
   readonly branch?: number;
   readonly message?: Message;
@@ -108,10 +121,14 @@ export interface ParticipantOptions {
   readonly park: Backoff;
   /** stop() waits so long for a transport that does not take the last messages. */
   readonly drainMs: number;
-  /** Prepared rows per page when they are looked for. */
+  /** Undecided rows per page when they are looked for. */
   readonly recoveryPage: number;
-  /** How often prepared rows are looked for that nobody waits for (written by an owner that had lost the partition). */
+  /** How often undecided rows are looked for that nobody waits for (written by an owner that had lost the partition). */
   readonly sweepEveryMs: number;
+  /** What is kept beside rows (votes that wait for the others, rounds and ballots under way) is forgotten so long after it changed last. */
+  readonly memoryKeptMs: number;
+  /** The oldest of it is forgotten beyond so many. */
+  readonly maxMemories: number;
 }
 
 export const DEFAULT_PARTICIPANT_OPTIONS = {
@@ -125,6 +142,8 @@ export const DEFAULT_PARTICIPANT_OPTIONS = {
   drainMs: 5_000,
   recoveryPage: 1_000,
   sweepEveryMs: 60_000,
+  memoryKeptMs: 300_000,
+  maxMemories: 50_000,
 } as const satisfies Omit<ParticipantOptions, 'partitions'>;
 
 export interface ParticipantStats {
@@ -141,11 +160,22 @@ export interface ParticipantStats {
   readonly committed: number;
   readonly aborted: number;
   readonly readOnly: number;
+  readonly preCommitted: number;
+  readonly preAborted: number;
+  readonly executed: number;
+  readonly refused: number;
+  readonly compensated: number;
+  readonly cancelled: number;
+  readonly acceptorRows: number;
+  /** Ballots that this site has led. */
+  readonly ballots: number;
   /** Now. */
   readonly queued: number;
   readonly unsent: number;
   readonly inDoubt: number;
   readonly blocked: number;
   readonly parked: number;
+  /** States that are kept beside rows. */
+  readonly remembered: number;
   readonly partitions: readonly number[];
 }

@@ -1,62 +1,139 @@
-import type { ParticipantConfig } from '#libs/protocol';
-import type { BranchStore, BranchTransaction, Clock } from '../ports.js';
-import { BranchRun, type BranchOutcome, type BranchWork } from './branch-run.js';
-import { idOf } from './keys.js';
+import type { Envelope } from '#libs/protocol';
+import type { BranchStore, BranchTransaction, Clock, SiteRows } from '../ports.js';
+import { branchId, idOf, type SiteKey } from './keys.js';
+import type { Roles } from './roles/index.js';
+import { acceptorBeside } from './roles/paxos-commit.js';
+import type { Memory, Row } from './roles/role.js';
+import { routeOf } from './roles/routing.js';
+import { Run, type Outcome, type Work } from './run.js';
+import type { SiteConfig } from './site-config.js';
 import type { HandlerCall, HandlerResult, HandlerRunner } from './types.js';
 
 export interface UnitContext<Handle> {
   readonly store: BranchStore<Handle>;
   readonly runner: HandlerRunner<Handle>;
   readonly clock: Clock;
-  readonly config: ParticipantConfig;
+  readonly config: SiteConfig;
+  readonly roles: Roles;
   isParked(id: string): boolean;
+  recall(id: string): Memory | null;
 }
 
 /** How far an attempt came, for whoever catches its error. */
 export interface Trial {
   loaded: boolean;
+  /** Handlers were running: if the fault is a passing one of the database, it may be theirs all the same (a statement that always times out). */
+  inHandlers: boolean;
 }
 
 /**
- * ONE local database transaction: one query for all rows, one call of the runner for all handlers (one more for each further step of
+ * ONE local database transaction: one load for all rows, one call of the runner for all handlers (one more for each further step of
  * a branch), one write for all rows. When it resolves all of it is durable and the messages may leave; when it rejects nothing has happened,
  * or, if the flush itself failed, everything may have happened: running it again is right either way.
- * @param works at most one per branch
+ *
+ * What one machine of the site says to another of the same unit is heard at once, inside the same transaction: their rows become durable
+ * together, so nothing that depends on the first row is ever known without it. This is what makes an acceptor beside a participant cheap.
+ * @param works at most one per key
  * @param condemned if given, no handler runs, and each is taken to have failed with this
  */
 export function runUnit<Handle>(
-  works: readonly BranchWork[], context: UnitContext<Handle>, trial: Trial, condemned: { readonly error: unknown } | null,
-): Promise<readonly BranchOutcome[]> {
+  works: readonly Work[], context: UnitContext<Handle>, trial: Trial, condemned: { readonly error: unknown } | null,
+): Promise<readonly Outcome[]> {
   return context.store.transact(async (tx) => {
-    const rows = new Map((await tx.load(works.map(({ key }) => key))).map((row) => [idOf(row), row]));
+    const keys = keysOf(works, context.config.name);
+    const rows = rowsById(await tx.load(loadOf(keys.values())));
     trial.loaded = true;
-    const runContext = { config: context.config, nowMs: context.clock.now(), isParked: (id: string) => context.isParked(id) };
-    const runs = works.map((work) => new BranchRun(work, rows.get(work.id) ?? null, runContext));
+    const runs = runsOf(works, keys, rows, context);
     const run = condemned === null
-      ? (calls: readonly HandlerCall[]) => runHandlers(tx, calls, context)
+      ? (calls: readonly HandlerCall[]) => runHandlers(tx, calls, context, trial)
       : async (calls: readonly HandlerCall[]) => calls.map((): HandlerResult => ({ ok: false, error: condemned.error }));
-    await workOff(runs, run);
-    const outcomes = runs.map((branch) => branch.outcome());
-    const written = outcomes.flatMap(({ row, written }) => (written && row !== null ? [row] : []));
-    if (written.length > 0) await tx.save(written);
+    await workOff([...runs.values()], run);
+    const outcomes = [...runs.values()].filter((each) => each.isTouched).map((each) => each.outcome());
+    if (outcomes.some(({ written }) => written)) await tx.save(writtenBy(outcomes));
     return outcomes;
   });
 }
 
-async function workOff(runs: readonly BranchRun[], run: (calls: readonly HandlerCall[]) => Promise<readonly HandlerResult[]>): Promise<void> {
-  let waiting = runs.filter((branch) => branch.advance());
-  while (waiting.length > 0) {
-    const results = await run(waiting.map((branch) => branch.call!));
-    waiting.forEach((branch, index) => branch.executed(results[index]!));
-    waiting = waiting.filter((branch) => branch.advance());
+/** The keys of the works, and of machines beside them that will be spoken to. */
+function keysOf(works: readonly Work[], name: string): ReadonlyMap<string, SiteKey> {
+  const keys = new Map(works.map(({ id, key }) => [id, key]));
+  for (const { inputs } of works) {
+    for (const { input } of inputs) {
+      const beside = acceptorBeside(input, name);
+      if (beside !== null) keys.set(idOf(beside), beside);
+    }
+  }
+  return keys;
+}
+
+function runsOf<Handle>(
+  works: readonly Work[], keys: ReadonlyMap<string, SiteKey>, rows: ReadonlyMap<string, Row>, { roles, clock, config, isParked, recall }: UnitContext<Handle>,
+): ReadonlyMap<string, Run> {
+  const runs = new Map<string, Run>();
+  const post = (envelope: Envelope): boolean => {
+    const route = isHere(envelope, config.name) ? routeOf(envelope.message) : null;
+    const run = route === null ? undefined : runs.get(idOf(route.key));
+    if (route === null || run === undefined || envelope.message.kind === 'ANNOUNCE') return false;
+    run.add({ role: route.role, input: { kind: 'MESSAGE', message: envelope.message }, isRetry: false, batch: null });
+    return true;
+  };
+  const context = { roles, nowMs: clock.now(), isParked, post };
+  const inputs = new Map(works.map((work) => [work.id, work.inputs]));
+  for (const [id, key] of keys) runs.set(id, new Run(id, key, inputs.get(id) ?? [], rows.get(id) ?? null, recall(id), context));
+  return runs;
+}
+
+/** Addressed to a machine of this very site. */
+export function isHere({ to }: Envelope, name: string): boolean {
+  return to.role !== 'coordinator' && to.name === name;
+}
+
+async function workOff(runs: readonly Run[], run: (calls: readonly HandlerCall[]) => Promise<readonly HandlerResult[]>): Promise<void> {
+  for (;;) {
+    // One that is through may be spoken to by another.
+    while (runs.some((each) => each.isReady)) for (const each of runs) each.advance();
+    const waiting = runs.filter((each) => each.call !== null);
+    if (waiting.length === 0) return;
+    const results = await run(waiting.map((each) => each.call!));
+    waiting.forEach((each, index) => each.executed(results[index]!));
   }
 }
 
 async function runHandlers<Handle>(
-  tx: BranchTransaction<Handle>, calls: readonly HandlerCall[], { runner, store }: UnitContext<Handle>,
+  tx: BranchTransaction<Handle>, calls: readonly HandlerCall[], { runner, store }: UnitContext<Handle>, trial: Trial,
 ): Promise<readonly HandlerResult[]> {
+  trial.inHandlers = true;
   const results = await runner.run(tx, calls);
   if (results.length !== calls.length) throw new Error(`the handler runner gave ${results.length} results for ${calls.length} calls`);
   for (const result of results) if (!result.ok && store.isTransient(result.error)) throw result.error;
+  trial.inHandlers = false;
   return results;
+}
+
+// ---------------------------------------------------------------- rows
+
+function loadOf(keys: Iterable<SiteKey>) {
+  const load = { branches: [] as Extract<SiteKey, { role: 'branch' }>[], acceptors: [] as SiteKey['txid'][], leaders: [] as SiteKey['txid'][] };
+  for (const key of keys) {
+    if (key.role === 'branch') load.branches.push(key);
+    else load[key.role === 'acceptor' ? 'acceptors' : 'leaders'].push(key.txid);
+  }
+  return load;
+}
+
+function rowsById({ branches, acceptors, leaders }: SiteRows): ReadonlyMap<string, Row> {
+  const rows = new Map<string, Row>();
+  for (const row of branches) rows.set(branchId(row), { table: 'branches', row });
+  for (const row of acceptors) rows.set(idOf({ role: 'acceptor', txid: row.txid }), { table: 'acceptors', row });
+  for (const row of leaders) rows.set(idOf({ role: 'leader', txid: row.group.txid }), { table: 'leaders', row });
+  return rows;
+}
+
+function writtenBy(outcomes: readonly Outcome[]): SiteRows {
+  const written = outcomes.flatMap((outcome) => (outcome.written && outcome.row !== null ? [outcome.row] : []));
+  return {
+    branches: written.flatMap((each) => (each.table === 'branches' ? [each.row] : [])),
+    acceptors: written.flatMap((each) => (each.table === 'acceptors' ? [each.row] : [])),
+    leaders: written.flatMap((each) => (each.table === 'leaders' ? [each.row] : [])),
+  };
 }

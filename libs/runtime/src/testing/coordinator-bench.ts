@@ -1,6 +1,6 @@
 import { CoordinatorDriver } from '../coordinator/driver.js';
 import type { BeginRequest, CoordinatorObserver, CoordinatorOptions, FlushStats } from '../coordinator/types.js';
-import type { Announce, Txid } from '#libs/protocol';
+import type { Announce, SagaStepKind, SagaStepSpec, Txid } from '#libs/protocol';
 import type { TransactionView } from '../ports.js';
 import { FakeBus, willing } from './fake-bus.js';
 import { FakeClock } from './fake-clock.js';
@@ -12,6 +12,7 @@ export class Journal implements CoordinatorObserver {
   readonly decidedViews: TransactionView[] = [];
   readonly finishedViews: TransactionView[] = [];
   readonly flushStats: FlushStats[] = [];
+  readonly attentionViews: TransactionView[] = [];
   readonly fencedShards: number[] = [];
   readonly errors: { readonly error: unknown; readonly context: string }[] = [];
 
@@ -25,6 +26,10 @@ export class Journal implements CoordinatorObserver {
 
   finished(view: TransactionView): void {
     this.finishedViews.push(view);
+  }
+
+  attention(view: TransactionView): void {
+    this.attentionViews.push(view);
   }
 
   flushed(stats: FlushStats): void {
@@ -48,10 +53,12 @@ export class Bench {
   readonly journal = new Journal();
   readonly announced: Announce[] = [];
   private readonly drivers: CoordinatorDriver[] = [];
+  private readonly killed = new Set<CoordinatorDriver>();
 
   driver(options: Partial<CoordinatorOptions> = {}): CoordinatorDriver {
-    const driver = new CoordinatorDriver({
-      store: this.store, transport: this.bus, clock: this.clock, observer: this.journal,
+    const isKilled = (): boolean => this.killed.has(driver);
+    const driver: CoordinatorDriver = new CoordinatorDriver({
+      store: mortal(this.store, isKilled), transport: mortal(this.bus, isKilled), clock: this.clock, observer: this.journal,
       // The clock stands still unless a test moves it: nothing may wait for it that a test did not ask for.
       options: { instance: `c${this.drivers.length + 1}`, gatherMs: 0, ...options },
       onAnnounce: async (messages) => {
@@ -69,19 +76,38 @@ export class Bench {
     return driver;
   }
 
+  /** Its process dies: nothing more of it reaches the store or the broker. */
+  kill(driver: CoordinatorDriver): void {
+    this.killed.add(driver);
+  }
+
   /** Stops all drivers, without waiting for what a test has left open. */
   async close(): Promise<void> {
     this.store.up();
     this.store.release();
     this.store.releaseLoads();
     this.bus.up();
-    const stopped = Promise.all(this.drivers.map((driver) => driver.stop()));
+    const stopped = Promise.all(this.drivers.filter((driver) => !this.killed.has(driver)).map((driver) => driver.stop()));
     await this.clock.advance(60_000);
     await stopped;
   }
 }
 
-export function checkout(changes: Partial<BeginRequest> = {}): BeginRequest {
+/** A port that answers its owner as long as that lives. */
+function mortal<Port extends object>(port: Port, isKilled: () => boolean): Port {
+  return new Proxy(port, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]): unknown => (isKilled() ? new Promise(() => {}) : member.apply(target, args));
+    },
+  });
+}
+
+type BranchesRequest = Extract<BeginRequest, { readonly branches: unknown }>;
+type SagaRequest = Extract<BeginRequest, { readonly steps: unknown }>;
+
+export function checkout(changes: Partial<BranchesRequest> = {}): BranchesRequest {
   return {
     protocol: '2pc',
     branches: ['orders', 'payments', 'inventory'].map((participant) => ({ participant, operation: 'work', payload: { amountCents: 1 } })),
@@ -93,9 +119,27 @@ export function checkout(changes: Partial<BeginRequest> = {}): BeginRequest {
   };
 }
 
+/** place (orders), reserve (inventory), the pivot debit (payments), confirm (orders). */
+export function sagaCheckout(changes: Partial<SagaRequest> = {}): SagaRequest {
+  const step = (id: string, participant: string, kind: SagaStepKind): SagaStepSpec => ({
+    id, participant, operation: id, payload: null, kind, timeoutMs: 5_000, retry: { maxAttempts: 3, firstMs: 100, maxMs: 1_000 },
+  });
+  return {
+    protocol: 'saga',
+    steps: [step('place', 'orders', 'compensatable'), step('reserve', 'inventory', 'compensatable'), step('debit', 'payments', 'pivot'), step('confirm', 'orders', 'retriable')],
+    timeoutMs: 20_000,
+    compensationTimeoutMs: 10_000,
+    attentionAfterAttempts: 3,
+    waitFor: 'finished',
+    metadata: null,
+    idempotency: null,
+    ...changes,
+  };
+}
+
 /** Begins and gives the txid; fails on a duplicate. */
-export async function begun(driver: CoordinatorDriver, changes: Partial<BeginRequest> = {}): Promise<Txid> {
-  const result = await driver.begin(checkout(changes));
+export async function begun(driver: CoordinatorDriver, changes: Partial<BranchesRequest> | SagaRequest = {}): Promise<Txid> {
+  const result = await driver.begin('steps' in changes ? changes : checkout(changes));
   if (result.kind !== 'begun') throw new Error('the transaction is a duplicate');
   return result.txid;
 }

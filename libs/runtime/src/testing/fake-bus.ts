@@ -1,7 +1,8 @@
-import { type Envelope, type Message, shardOf, type ToCoordinator, type ToParticipant } from '#libs/protocol';
+import { type Envelope, type Message, type ProtocolMessage, protocolOf, shardOf, type ToCoordinator, type ToParticipant } from '#libs/protocol';
 import type { InboundBatch, Inbox, OutcomeEvent, Subscriber, Subscription, Transport } from '../ports.js';
+import { Site } from './site.js';
 
-/** Answers the messages that one participant gets. */
+/** Answers the messages of two-phase commit that one participant gets. */
 export type Participant = (message: ToParticipant) => readonly ToCoordinator[];
 
 interface Parcel {
@@ -44,8 +45,11 @@ export class FakeBus implements Transport {
   readonly deadLetters: { readonly message: Message; readonly error: Error }[] = [];
   sends = 0;
   isHealthy = true;
+  /** The topic of outcomes is away: messages arrive, outcome events do not, and no send that has any is acknowledged. */
+  refusesOutcomes = false;
   private fault: Error | null = null;
   private readonly participants = new Map<string, Participant>();
+  private readonly sites = new Map<string, Site>();
   private readonly logs = new Map<number, Parcel[]>();
   private readonly owners = new Map<number, Subscriber>();
 
@@ -61,6 +65,13 @@ export class FakeBus implements Transport {
   participant(name: string, behaviour: Participant): this {
     this.participants.set(name, behaviour);
     return this;
+  }
+
+  /** Where the other protocols' messages to that participant, or acceptor, go. */
+  site(name: string): Site {
+    const site = this.sites.get(name) ?? new Site(name);
+    this.sites.set(name, site);
+    return site;
   }
 
   sentOf(kind: Message['kind']): readonly Envelope[] {
@@ -94,16 +105,29 @@ export class FakeBus implements Transport {
     if (this.fault !== null) throw this.fault;
     this.sends++;
     this.sent.push(...envelopes);
+    this.deliver(envelopes);
+    if (outcomes.length > 0 && this.refusesOutcomes) throw new Error('the topic of outcomes is away');
     this.outcomes.push(...outcomes);
-    const replies = new Map<number, Message[]>();
-    for (const { to, message } of envelopes) {
-      if (to.role !== 'participant' || message.kind === 'ANNOUNCE') continue;
-      for (const reply of this.participants.get(to.name)?.(message as ToParticipant) ?? []) {
+  }
+
+  private deliver(envelopes: readonly Envelope[]): void {
+    const replies = new Map<number, ProtocolMessage[]>();
+    for (const envelope of envelopes) {
+      for (const reply of this.replies(envelope)) {
         const partition = shardOf(reply.txid);
         replies.set(partition, [...(replies.get(partition) ?? []), reply]);
       }
     }
     for (const [partition, messages] of replies) this.post(partition, messages);
+  }
+
+  /** What comes back to the coordinator; what sites tell each other has arrived by then. */
+  private replies({ to, message }: Envelope): readonly ProtocolMessage[] {
+    if (to.role === 'coordinator' || message.kind === 'ANNOUNCE') return [];
+    if (protocolOf(message) === '2pc') return this.participants.get(to.name)?.(message as ToParticipant) ?? [];
+    return this.site(to.name).receive(message, 1_700_000_000_000).flatMap((reply) => (
+      reply.to.role === 'coordinator' ? [reply.message] : this.replies(reply)
+    ));
   }
 
   async subscribe(_inbox: Inbox, _subscriber: Subscriber): Promise<Subscription> {

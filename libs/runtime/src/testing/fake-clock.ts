@@ -14,17 +14,22 @@ export async function until(condition: () => boolean, what = 'the condition'): P
   throw new Error(`${what} did not come true`);
 }
 
-/** Time that moves only when a test says so. */
+/** Time that moves only when a test says so. Timers wait for what elapses; `jump` moves the wall alone. */
 export class FakeClock implements Clock {
-  private nowMs = 1_700_000_000_000;
+  private elapsedMs = 1_000;
+  private wallMs = 1_700_000_000_000 - this.elapsedMs;
   private timers: { readonly atMs: number; readonly fire: () => void }[] = [];
 
   now(): number {
-    return this.nowMs;
+    return this.wallMs + this.elapsedMs;
+  }
+
+  elapsed(): number {
+    return this.elapsedMs;
   }
 
   at(atMs: number, fire: () => void): () => void {
-    const timer = { atMs, fire };
+    const timer = { atMs: atMs - this.wallMs, fire };
     this.timers.push(timer);
     return () => {
       this.timers = this.timers.filter((other) => other !== timer);
@@ -35,18 +40,23 @@ export class FakeClock implements Clock {
     return this.timers.length;
   }
 
+  /** Somebody sets the wall clock. */
+  jump(ms: number): void {
+    this.wallMs += ms;
+  }
+
   /** Moves on, firing in order what is due on the way and letting its consequences run. */
   async advance(ms: number): Promise<void> {
-    const endMs = this.nowMs + ms;
+    const endMs = this.elapsedMs + ms;
     await turns();
     for (;;) {
       const next = this.timers.filter((timer) => timer.atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
       if (next === undefined) break;
       this.timers = this.timers.filter((other) => other !== next);
-      this.nowMs = Math.max(this.nowMs, next.atMs);
+      this.elapsedMs = Math.max(this.elapsedMs, next.atMs);
       next.fire();
       await turns();
     }
-    this.nowMs = endMs;
+    this.elapsedMs = endMs;
   }
 }

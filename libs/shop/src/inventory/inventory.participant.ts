@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { AbortMany, type BranchCall, CommitMany, LockMany, Participant, PrepareMany, type VoteResult } from '#libs/participant';
+import { AbortMany, type BranchCall, CommitMany, CompensateMany, ExecuteMany, LockMany, Participant, PrepareMany, type StepResult } from '#libs/participant';
 import type { EntityManager } from 'typeorm';
-import { grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
+import { type Granted, grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
 import { payloadSchema } from '../schemas.js';
 import { expectUpdated, type UpdateResult } from '../updated.js';
 
@@ -12,6 +12,8 @@ export interface Reserve {
 }
 
 type Call = BranchCall<Reserve>;
+
+const SCHEMA = payloadSchema('orderId', 'sku', 'quantity');
 
 /** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
 const LOCK = 'SELECT sku, available FROM stock WHERE sku = ANY($1::text[]) ORDER BY sku FOR UPDATE';
@@ -31,6 +33,19 @@ const PUT_BACK = `
   UPDATE stock SET available = available + d.amount, reserved = reserved - d.amount
     FROM unnest($1::text[], $2::bigint[]) AS d(sku, amount) WHERE stock.sku = d.sku AND stock.sku = ANY($1::text[])`;
 
+/** Negative amounts put back. The movement says what the step did; its reversal is an entry of its own, and nothing is erased. */
+const MOVE = `
+  WITH moved AS (
+    INSERT INTO stock_movement (order_id, sku, quantity) SELECT * FROM unnest($3::text[], $4::text[], $5::int[]))
+  UPDATE stock SET available = available - d.amount
+    FROM unnest($1::text[], $2::bigint[]) AS d(sku, amount) WHERE stock.sku = d.sku AND stock.sku = ANY($1::text[])`;
+
+/**
+ * As a branch: reserve holds the pieces until commit or abort. As a step of a saga it takes them at once, and nothing stays locked: its
+ * compensation adds what it took, whatever others have taken or put back meanwhile. That works because both only add and subtract, and
+ * never write back a value that was read before: a commutative update (Frank and Zahle, Semantic ACID Properties in Multidatabases,
+ * Software: Practice and Experience 28(1) 1998, countermeasures; compensation: Garcia-Molina and Salem, Sagas, SIGMOD 1987, section 1).
+ */
 @Injectable()
 @Participant('inventory')
 export class InventoryParticipant {
@@ -40,28 +55,49 @@ export class InventoryParticipant {
   }
 
   /** Refuses UNKNOWN_SKU and OUT_OF_STOCK; reservations of one SKU are granted in the order of the calls. */
-  @PrepareMany('reserve', { schema: payloadSchema('orderId', 'sku', 'quantity') })
-  async prepare(calls: readonly Call[], manager: EntityManager): Promise<readonly VoteResult[]> {
-    const available = await lockStock(calls, manager);
-    const { votes, totals } = grantInOrder(calls.map(wishOf), available, { unknown: 'UNKNOWN_SKU', short: 'OUT_OF_STOCK' });
+  @PrepareMany('reserve', { schema: SCHEMA })
+  async prepare(calls: readonly Call[], manager: EntityManager): Promise<readonly StepResult[]> {
+    const { votes, totals } = await grant(calls, manager);
     if (totals.keys.length > 0) await update(RESERVE, totals, manager);
     return votes;
   }
 
   @CommitMany('reserve')
   async commit(calls: readonly Call[], manager: EntityManager): Promise<void> {
-    const payloads = calls.map((call) => call.payload);
-    await update(SHIP, totalsOf(calls.map(wishOf)), manager, [payloads.map((p) => p.orderId), payloads.map((p) => p.sku), payloads.map((p) => p.quantity)]);
+    await update(SHIP, totalsOf(calls.map((call) => wishOf(call))), manager, movements(calls));
   }
 
   @AbortMany('reserve')
   async abort(calls: readonly Call[], manager: EntityManager): Promise<void> {
-    await update(PUT_BACK, totalsOf(calls.map(wishOf)), manager);
+    await update(PUT_BACK, totalsOf(calls.map((call) => wishOf(call))), manager);
+  }
+
+  /** Refuses as prepare does. */
+  @ExecuteMany('reserve', { schema: SCHEMA })
+  async take(calls: readonly Call[], manager: EntityManager): Promise<readonly StepResult[]> {
+    const { votes, totals } = await grant(calls, manager);
+    if (totals.keys.length > 0) await update(MOVE, totals, manager, movements(calls.filter((_, i) => votes[i]!.vote === 'yes')));
+    return votes;
+  }
+
+  @CompensateMany('reserve')
+  async putBack(calls: readonly Call[], manager: EntityManager): Promise<void> {
+    await update(MOVE, totalsOf(calls.map((call) => wishOf(call, -1))), manager, movements(calls, -1));
   }
 }
 
-function wishOf({ payload }: Call): Wish {
-  return { key: payload.sku, amount: payload.quantity };
+async function grant(calls: readonly Call[], manager: EntityManager): Promise<Granted> {
+  return grantInOrder(calls.map((call) => wishOf(call)), await lockStock(calls, manager), { unknown: 'UNKNOWN_SKU', short: 'OUT_OF_STOCK' });
+}
+
+/** Columns of stock_movement. */
+function movements(calls: readonly Call[], sign: 1 | -1 = 1): readonly (readonly unknown[])[] {
+  const payloads = calls.map((call) => call.payload);
+  return [payloads.map((p) => p.orderId), payloads.map((p) => p.sku), payloads.map((p) => sign * p.quantity)];
+}
+
+function wishOf({ payload }: Call, sign: 1 | -1 = 1): Wish {
+  return { key: payload.sku, amount: sign * payload.quantity };
 }
 
 async function lockStock(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {

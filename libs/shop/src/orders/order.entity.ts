@@ -1,7 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { bigintAsNumber } from '../column.js';
 
-/** pending: prepared. confirmed: committed. rejected: aborted; the id may be used again. */
+/** pending: prepared, or placed by a saga that may still be compensated. confirmed: for good. rejected: aborted or compensated; the id may be used again. */
 export type OrderStatus = 'pending' | 'confirmed' | 'rejected';
 
 @Entity('orders')

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { AbortMany, type BranchCall, CommitMany, LockMany, Participant, PrepareMany, type VoteResult } from '#libs/participant';
+import { AbortMany, type BranchCall, CommitMany, ExecuteMany, LockMany, Participant, PrepareMany, type StepResult } from '#libs/participant';
 import type { EntityManager } from 'typeorm';
-import { grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
+import { type Granted, grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
 import { payloadSchema } from '../schemas.js';
 import { expectUpdated, type UpdateResult } from '../updated.js';
 
@@ -12,6 +12,8 @@ export interface Debit {
 }
 
 type Call = BranchCall<Debit>;
+
+const SCHEMA = payloadSchema('orderId', 'customerId', 'amountCents');
 
 /** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
 const LOCK = 'SELECT customer_id, balance_cents FROM account WHERE customer_id = ANY($1::text[]) ORDER BY customer_id FOR UPDATE';
@@ -31,6 +33,18 @@ const GIVE_BACK = `
   UPDATE account SET balance_cents = balance_cents + d.amount, held_cents = held_cents - d.amount
     FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id AND account.customer_id = ANY($1::text[])`;
 
+const PAY_AT_ONCE = `
+  WITH entered AS (
+    INSERT INTO ledger_entry (order_id, customer_id, amount_cents) SELECT * FROM unnest($3::text[], $4::text[], $5::bigint[]))
+  UPDATE account SET balance_cents = balance_cents - d.amount
+    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id AND account.customer_id = ANY($1::text[])`;
+
+/**
+ * As a branch: debit holds the money until commit or abort. As a step of a saga it is the pivot: it pays at once, for good, when all
+ * that could be refused elsewhere has been granted; it has no compensation, because what a customer sees leave an account is not undone
+ * unnoticed (pivot: Mehrotra and others, A Transaction Model for Multidatabase Systems, ICDCS 1992). It is a commutative update like
+ * inventory's (Frank and Zahle 1998): it subtracts, so debits and holds of other transactions may come before and after it.
+ */
 @Injectable()
 @Participant('payments')
 export class PaymentsParticipant {
@@ -40,24 +54,40 @@ export class PaymentsParticipant {
   }
 
   /** Refuses UNKNOWN_CUSTOMER and INSUFFICIENT_FUNDS; debits of one customer are granted in the order of the calls. */
-  @PrepareMany('debit', { schema: payloadSchema('orderId', 'customerId', 'amountCents') })
-  async prepare(calls: readonly Call[], manager: EntityManager): Promise<readonly VoteResult[]> {
-    const balances = await lockAccounts(calls, manager);
-    const { votes, totals } = grantInOrder(calls.map(wishOf), balances, { unknown: 'UNKNOWN_CUSTOMER', short: 'INSUFFICIENT_FUNDS' });
+  @PrepareMany('debit', { schema: SCHEMA })
+  async prepare(calls: readonly Call[], manager: EntityManager): Promise<readonly StepResult[]> {
+    const { votes, totals } = await grant(calls, manager);
     if (totals.keys.length > 0) await update(HOLD, totals, manager);
     return votes;
   }
 
   @CommitMany('debit')
   async commit(calls: readonly Call[], manager: EntityManager): Promise<void> {
-    const payloads = calls.map((call) => call.payload);
-    await update(PAY, totalsOf(calls.map(wishOf)), manager, [payloads.map((p) => p.orderId), payloads.map((p) => p.customerId), payloads.map((p) => p.amountCents)]);
+    await update(PAY, totalsOf(calls.map(wishOf)), manager, entries(calls));
   }
 
   @AbortMany('debit')
   async abort(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(GIVE_BACK, totalsOf(calls.map(wishOf)), manager);
   }
+
+  /** Refuses as prepare does. */
+  @ExecuteMany('debit', { schema: SCHEMA })
+  async pay(calls: readonly Call[], manager: EntityManager): Promise<readonly StepResult[]> {
+    const { votes, totals } = await grant(calls, manager);
+    if (totals.keys.length > 0) await update(PAY_AT_ONCE, totals, manager, entries(calls.filter((_, i) => votes[i]!.vote === 'yes')));
+    return votes;
+  }
+}
+
+async function grant(calls: readonly Call[], manager: EntityManager): Promise<Granted> {
+  return grantInOrder(calls.map(wishOf), await lockAccounts(calls, manager), { unknown: 'UNKNOWN_CUSTOMER', short: 'INSUFFICIENT_FUNDS' });
+}
+
+/** Columns of ledger_entry. */
+function entries(calls: readonly Call[]): readonly (readonly unknown[])[] {
+  const payloads = calls.map((call) => call.payload);
+  return [payloads.map((p) => p.orderId), payloads.map((p) => p.customerId), payloads.map((p) => p.amountCents)];
 }
 
 function wishOf({ payload }: Call): Wish {

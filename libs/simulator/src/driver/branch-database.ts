@@ -1,5 +1,5 @@
-import type { BranchRow } from '#libs/protocol';
-import type { BranchKey, BranchStore, BranchTransaction } from '#libs/runtime';
+import { type AcceptorRow, BALLOT_ZERO, compareBallots, type Txid } from '#libs/protocol';
+import type { AnyBranchRow, BranchKey, BranchStore, BranchTransaction, LeaderRow, SiteKeys, SiteRows } from '#libs/runtime';
 import type { DriverDefect } from './defects.js';
 import type { SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
@@ -31,15 +31,32 @@ export function branchId({ txid, branch }: BranchKey): string {
   return `${txid}/${branch}`;
 }
 
-/** A participant's database: its branch rows and its shelf, with row locks, behind any number of processes. */
+/** States in which a branch has voted yes and does not know the decision. */
+const UNDECIDED: ReadonlySet<string> = new Set(['prepared', 'pre-committed', 'pre-aborted']);
+
+export function isUndecided({ state }: Pick<AnyBranchRow, 'state'>): boolean {
+  return UNDECIDED.has(state);
+}
+
+type RowOf = { readonly branches: AnyBranchRow; readonly acceptors: AcceptorRow; readonly leaders: LeaderRow };
+type Table = keyof RowOf;
+const TABLES = ['branches', 'acceptors', 'leaders'] as const satisfies readonly Table[];
+
+const ID_OF: { readonly [T in Table]: (row: RowOf[T]) => string } = {
+  branches: branchId, acceptors: (row) => row.txid, leaders: (row) => row.group.txid,
+};
+
+/** A participant's database: its branch, acceptor and leader rows and its shelf, with row locks, behind any number of processes. */
 export class BranchDatabase {
-  readonly rows = new Map<string, BranchRow>();
+  readonly rows = new Map<string, AnyBranchRow>();
+  readonly acceptors = new Map<Txid, AcceptorRow>();
+  readonly leaders = new Map<Txid, LeaderRow>();
   shelf: Shelf;
   private readonly locks = new Map<string, { holder: LocalTransaction; readonly waiting: { readonly by: LocalTransaction; readonly go: () => void }[] }>();
 
   constructor(
     readonly site: string, pieces: number, private readonly scheduler: Scheduler, private readonly witness: Witness, readonly defect: DriverDefect | null,
-    private readonly onFlush: (process: SimProcess, rows: readonly BranchRow[]) => void,
+    private readonly onFlush: (process: SimProcess, rows: SiteRows) => void,
   ) {
     this.shelf = { available: pieces, held: new Map(), applied: new Map() };
   }
@@ -47,7 +64,7 @@ export class BranchDatabase {
   port(process: SimProcess, wire: Wire): BranchStore<ShelfHandle> {
     return {
       transact: (work) => new LocalTransaction(this, process, wire).run(work),
-      loadPrepared: (after, limit) => wire.request(process, this.site, () => this.prepared(after, limit)),
+      loadUndecided: (after, limit) => wire.request(process, this.site, () => this.undecided(after, limit)),
       isTransient: (error) => error instanceof SimulatedFault,
     };
   }
@@ -85,25 +102,38 @@ export class BranchDatabase {
 
   /** What the primary key sorts by; order of appearance stands for the txid. */
   place({ txid, branch }: BranchKey): number {
-    return this.witness.ordinal(txid) * 1_000 + branch;
+    return this.order(txid) * 1_000 + branch;
   }
 
-  write(process: SimProcess, rows: readonly BranchRow[], shelf: Shelf | null): void {
-    for (const row of rows) {
+  order(txid: Txid): number {
+    return this.witness.ordinal(txid);
+  }
+
+  has(table: Table, id: string): boolean {
+    return (table === 'branches' ? this.rows : this[table]).has(id as Txid);
+  }
+
+  write(process: SimProcess, rows: SiteRows, shelf: Shelf | null): void {
+    for (const row of rows.branches) {
       this.witness.row(this.site, this.rows.get(branchId(row)) ?? null, row);
-      this.rows.set(branchId(row), row);
+      this.rows.set(branchId(row), this.defect === 'promises-lost' && row.protocol === '3pc' ? { ...row, lastElected: row.lastAttempt } : row);
     }
+    for (const row of rows.acceptors) {
+      if (this.defect !== 'promises-lost') this.witness.acceptor(this.site, this.acceptors.get(row.txid) ?? null, row);
+      this.acceptors.set(row.txid, this.defect === 'promises-lost' ? { ...row, promised: BALLOT_ZERO } : row);
+    }
+    for (const row of rows.leaders) this.leaders.set(row.group.txid, row);
     if (shelf !== null) this.shelf = shelf;
-    if (rows.length > 0) this.onFlush(process, rows);
+    if (rows.branches.length + rows.acceptors.length + rows.leaders.length > 0) this.onFlush(process, rows);
   }
 
   later(write: () => void, process: SimProcess): void {
     process.at(process.now() + EARLY_MS, write);
   }
 
-  private prepared(after: BranchKey | null, limit: number): readonly BranchRow[] {
+  private undecided(after: BranchKey | null, limit: number): readonly AnyBranchRow[] {
     const from = after === null ? -1 : this.place(after);
-    const rows = [...this.rows.values()].filter((row) => row.state === 'prepared' && this.place(row) > from);
+    const rows = [...this.rows.values()].filter((row) => isUndecided(row) && this.place(row) > from);
     return rows.sort((a, b) => this.place(a) - this.place(b)).slice(0, limit);
   }
 }
@@ -111,8 +141,9 @@ export class BranchDatabase {
 /** One local database transaction, READ COMMITTED: rows and the shelf are read under their locks, all is written at the flush or nothing. */
 class LocalTransaction implements BranchTransaction<ShelfHandle> {
   readonly handle: ShelfHandle = { open: () => this.openShelf(), poison: () => (this.poisoned = true) };
+  /** Lock names of the rows that it has loaded. */
   private readonly known = new Set<string>();
-  private readonly changed = new Map<string, BranchRow>();
+  private readonly changed: { readonly [T in Table]: Map<string, RowOf[T]> } = { branches: new Map(), acceptors: new Map(), leaders: new Map() };
   /** Its connection is gone. */
   lost = false;
   private shelf: Shelf | null = null;
@@ -133,21 +164,27 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
     }
   }
 
-  async load(keys: readonly BranchKey[]): Promise<readonly BranchRow[]> {
+  /** Branches, then acceptors, then leaders, each in one order, so that two of them cannot wait for each other. */
+  async load(keys: SiteKeys): Promise<SiteRows> {
     const { database, process, wire } = this;
     await wire.request(process, database.site, () => undefined);
-    // In one order, so that two of them cannot wait for each other.
-    const found = keys.filter((key) => database.rows.has(branchId(key)));
-    const ids = found.sort((a, b) => database.place(a) - database.place(b)).map(branchId);
-    for (const id of ids) await process.hears(database.lock(id, this));
-    return ids.map((id) => {
-      this.known.add(id);
-      return database.rows.get(id)!;
-    });
+    const branches = keys.branches.filter((key) => database.rows.has(branchId(key))).sort((a, b) => database.place(a) - database.place(b)).map(branchId);
+    await this.lockAll('branches', branches);
+    const inOrder = (txids: readonly Txid[]): readonly Txid[] => [...new Set(txids)].sort((a, b) => database.order(a) - database.order(b));
+    const acceptors = inOrder(keys.acceptors).filter((txid) => database.acceptors.has(txid));
+    await this.lockAll('acceptors', acceptors);
+    const leaders = inOrder(keys.leaders).filter((txid) => database.leaders.has(txid));
+    await this.lockAll('leaders', leaders);
+    return {
+      branches: branches.map((id) => database.rows.get(id)!), acceptors: acceptors.map((id) => database.acceptors.get(id)!),
+      leaders: leaders.map((id) => database.leaders.get(id)!),
+    };
   }
 
-  async save(rows: readonly BranchRow[]): Promise<void> {
-    for (const row of rows) this.changed.set(branchId(row), row);
+  async save(rows: SiteRows): Promise<void> {
+    for (const row of rows.branches) this.changed.branches.set(ID_OF.branches(row), row);
+    for (const row of rows.acceptors) this.changed.acceptors.set(ID_OF.acceptors(row), row);
+    for (const row of rows.leaders) this.changed.leaders.set(ID_OF.leaders(row), row);
   }
 
   async savepoint<T>(work: () => Promise<T>): Promise<T> {
@@ -157,6 +194,14 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
     } catch (error) {
       this.shelf = before;
       throw error;
+    }
+  }
+
+  private async lockAll(table: Table, ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      const name = `${table} ${id}`;
+      await this.process.hears(this.database.lock(name, this));
+      this.known.add(name);
     }
   }
 
@@ -170,7 +215,8 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
 
   private flush(): Promise<void> {
     const { database, process, wire } = this;
-    const write = (): void => database.write(process, [...this.changed.values()], this.shelf);
+    const rows = { branches: [...this.changed.branches.values()], acceptors: [...this.changed.acceptors.values()], leaders: [...this.changed.leaders.values()] };
+    const write = (): void => database.write(process, rows, this.shelf);
     if (database.defect === 'row-told-early' && !this.poisoned) {
       database.later(write, process);
       return Promise.resolve();
@@ -178,10 +224,22 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
     return wire.request(process, database.site, () => {
       if (this.lost) throw new SimulatedFault('the connection was gone');
       if (this.poisoned) throw new Error('a handler wrote what no column takes');
-      const isTaken = [...this.changed.keys()].some((id) => !this.known.has(id) && database.rows.has(id));
-      if (isTaken && database.defect !== 'branch-not-locked') throw new SimulatedFault('a branch row was inserted by another process meanwhile');
+      if (database.defect !== 'branch-not-locked') this.refuseRaces(rows.leaders);
       write();
     });
+  }
+
+  private refuseRaces(leaders: readonly LeaderRow[]): void {
+    const { database } = this;
+    for (const table of TABLES) {
+      for (const id of this.changed[table].keys()) {
+        if (!this.known.has(`${table} ${id}`) && database.has(table, id)) throw new SimulatedFault('a row was inserted by another process meanwhile');
+      }
+    }
+    for (const { group: { txid }, ballot } of leaders) {
+      const stored = database.leaders.get(txid);
+      if (stored !== undefined && compareBallots(stored.ballot, ballot) >= 0) throw new SimulatedFault('a leader row is stored over a smaller ballot only');
+    }
   }
 }
 

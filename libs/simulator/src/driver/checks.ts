@@ -1,7 +1,8 @@
-import type { BranchRow, Txid, VoteKind } from '#libs/protocol';
-import { CoordinatorDriver } from '#libs/runtime';
+import type { SagaSpec, Txid, VoteKind } from '#libs/protocol';
+import { type AnyBranchRow, CoordinatorDriver } from '#libs/runtime';
 import { atomicLeftover, atomicViolation, type BranchFacts } from '../atomic.js';
-import type { BranchDatabase } from './branch-database.js';
+import { type BranchDatabase, isUndecided } from './branch-database.js';
+import { bare } from './outcomes.js';
 import type { DriverWorld } from './world.js';
 
 /** What still has to happen; empty when everything has ended. */
@@ -11,7 +12,7 @@ export function unfinished(world: DriverWorld): readonly string[] {
     ...clients.flatMap(({ isDone, wish }) => (isDone ? [] : [`client ${wish.number} has no answer`])),
     ...[...tables.open].map((txid) => `${witness.name(txid)} has no END`),
     ...databases.flatMap(({ site, rows }) => (
-      [...rows.values()].flatMap(({ state, txid, branch }) => (state === 'prepared' ? [`${witness.name(txid)}: ${site}/${branch} is still prepared`] : []))
+      [...rows.values()].flatMap((row) => (isUndecided(row) ? [`${witness.name(row.txid)}: ${site}/${row.branch} is still ${row.state}`] : []))
     )),
     ...bus.undone().map((left) => `${left} are not done`),
     ...instances.flatMap(({ process, driver }) => [
@@ -31,20 +32,50 @@ function busyParts(driver: DriverWorld['instances'][number]['driver']): readonly
 export function finalViolations(world: DriverWorld): readonly string[] {
   return [
     ...[...world.tables.begins.keys()].flatMap((txid) => transactionViolations(world, txid)),
+    ...untold(world),
     ...strays(world),
     ...world.databases.flatMap((database) => conservation(world, database)),
     ...clientViolations(world),
   ];
 }
 
-function transactionViolations({ tables, databases, witness }: DriverWorld, txid: Txid): readonly string[] {
-  const { branches } = tables.begins.get(txid)!.spec;
-  const facts = branches.map(({ participant }, branch) => factsOf(databases.find(({ site }) => site === participant)!, `${txid}/${branch}`));
+function transactionViolations(world: DriverWorld, txid: Txid): readonly string[] {
+  const { tables, databases, witness } = world;
+  const { spec } = tables.begins.get(txid)!;
   const register = tables.register.get(txid);
   const decided = register === undefined ? null : register.decision === 'COMMIT' ? 'committed' : 'aborted';
-  const ended = tables.ends.get(txid)?.outcome ?? null;
-  const wrong = [atomicViolation({ branches: facts, decisions: [decided, ended], answers: [] }), atomicLeftover(facts, tables.outcome(txid))];
+  const end = tables.ends.get(txid);
+  const ended = end === undefined ? null : bare(end.outcome);
+  const leftover = tables.progressOf(txid).length > 0 && end !== undefined ? 'PROGRESS: rows are left behind END' : null;
+  if (spec.protocol === 'saga') {
+    const wrong = [...sagaViolations(world, spec), ...(decided !== null && ended !== null && decided !== ended ? ['OUTCOME: register and END differ'] : []), leftover];
+    return wrong.flatMap((text) => (text === null ? [] : [`${text} (${witness.name(txid)})`]));
+  }
+  const facts = spec.branches.map(({ participant }, branch) => factsOf(databases.find(({ site }) => site === participant)!, `${txid}/${branch}`));
+  const wrong = [atomicViolation({ branches: facts, decisions: [decided, ended], answers: [] }), atomicLeftover(facts, tables.outcome(txid)), leftover];
   return wrong.flatMap((text) => (text === null ? [] : [`${text} (${witness.name(txid)})`]));
+}
+
+/**
+ * Once it has ended: completed means that every step has its effect once; compensated means that none has, and that the pivot and what comes
+ * after it never will. Steps that an operator has skipped are exempt.
+ */
+function sagaViolations({ tables, databases }: DriverWorld, spec: SagaSpec): readonly string[] {
+  const outcome = tables.outcome(spec.txid);
+  const skipped = (tables.ends.get(spec.txid)?.branches ?? []).map((report) => 'state' in report && report.state === 'skipped');
+  return spec.steps.flatMap(({ participant, kind }, i) => {
+    const { rows, shelf } = databases.find(({ site }) => site === participant)!;
+    const id = `${spec.txid}/${i}`;
+    const row = rows.get(id)?.state ?? 'none';
+    const applied = shelf.applied.get(id) ?? 0;
+    const held = shelf.held.get(id) ?? 0;
+    const due = row === 'executed' ? 1 : 0;
+    if (held !== 0 || applied !== due) return [`EFFECTS: step ${i} is ${row} and has ${applied} effects, ${held} held`];
+    if (skipped[i] === true || outcome === null) return [];
+    if (outcome === 'committed' && row !== 'executed') return [`OUTCOME: completed, and step ${i} is ${row}`];
+    if (outcome === 'aborted' && row === 'executed') return [`OUTCOME: compensated, and step ${i} (${kind}) is executed`];
+    return [];
+  });
 }
 
 function factsOf({ rows, shelf }: BranchDatabase, id: string): BranchFacts {
@@ -54,14 +85,21 @@ function factsOf({ rows, shelf }: BranchDatabase, id: string): BranchFacts {
 }
 
 /** An aborted branch counts as a no: what it had said before makes no difference to anybody. */
-function voteOf(row: BranchRow | undefined): VoteKind | null {
+function voteOf(row: AnyBranchRow | undefined): VoteKind | null {
   if (row === undefined) return null;
-  return row.state === 'read-only' ? 'read-only' : row.state === 'aborted' ? 'no' : 'yes';
+  const isReadOnly = row.state === 'read-only' || (row.protocol === '3pc' && row.readOnly && row.state !== 'aborted');
+  return isReadOnly ? 'read-only' : row.state === 'aborted' ? 'no' : 'yes';
+}
+
+/** At least one outcome event per transaction, whatever was down in between. */
+function untold({ tables, outcomesTold, witness }: DriverWorld): readonly string[] {
+  const missing = [...tables.begins.keys()].filter((txid) => tables.outcome(txid) !== null && !outcomesTold.has(txid));
+  return missing.map((txid) => `EVENT: ${witness.name(txid)} is ${tables.outcome(txid)} and has no outcome event`);
 }
 
 /** No PREPARE may leave before BEGIN is durable. */
 function strays({ tables, databases, witness }: DriverWorld): readonly string[] {
-  const rows = databases.flatMap((database) => [...database.rows.values()]);
+  const rows: readonly AnyBranchRow[] = databases.flatMap((database) => [...database.rows.values()]);
   return rows.flatMap(({ txid, state }) => (
     tables.begins.has(txid) ? [] : [`BEGIN: a branch of ${witness.name(txid)} is ${state}, and the transaction was never begun`]
   ));
@@ -71,7 +109,9 @@ function strays({ tables, databases, witness }: DriverWorld): readonly string[] 
 function conservation({ tables, size }: DriverWorld, { site, shelf }: BranchDatabase): readonly string[] {
   const isPiece = (id: string): boolean => {
     const at = id.lastIndexOf('/');
-    return tables.begins.get(id.slice(0, at) as Txid)?.spec.branches[Number(id.slice(at + 1))]?.operation === 'take';
+    const spec = tables.begins.get(id.slice(0, at) as Txid)?.spec;
+    const parts = spec === undefined ? [] : spec.protocol === 'saga' ? spec.steps : spec.branches;
+    return parts[Number(id.slice(at + 1))]?.operation === 'take';
   };
   const pieces = (counts: ReadonlyMap<string, number>): number => [...counts].reduce((sum, [id, count]) => sum + (isPiece(id) ? count : 0), 0);
   const sum = shelf.available + pieces(shelf.held) + pieces(shelf.applied);

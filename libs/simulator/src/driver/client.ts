@@ -1,5 +1,5 @@
-import type { BranchSpec, OutcomeStatus, Txid } from '#libs/protocol';
-import { UnavailableError, type BeginResult, type CoordinatorDriver } from '#libs/runtime';
+import type { OutcomeStatus, Txid } from '#libs/protocol';
+import { UnavailableError, type BeginRequest, type BeginResult, type CoordinatorDriver, type TransactionView } from '#libs/runtime';
 import type { CoordinatorTables } from './coordinator-tables.js';
 import type { Instance } from './instances.js';
 import type { SimProcess } from './process.js';
@@ -7,16 +7,17 @@ import type { Random } from './random.js';
 import type { Scheduler } from './scheduler.js';
 import type { Witness } from './witness.js';
 
+/** Of each protocol's request by itself. */
+type WithoutIdentity<Request> = Request extends unknown ? Omit<Request, 'metadata' | 'idempotency'> : never;
+
 /** What a client wants; drawn before it starts. */
 export interface Wish {
   readonly number: number;
-  readonly branches: readonly BranchSpec[];
-  readonly timeoutMs: number;
-  readonly waitFor: 'decided' | 'finished';
+  readonly request: WithoutIdentity<BeginRequest>;
   /** With a key a client asks again, anywhere, until it has an answer; without one it asks once. */
   readonly hasKey: boolean;
   /** Cancels, resolves or repeats its transaction after so long, if it has heard of its id by then. */
-  readonly act: { readonly kind: 'CANCEL' | 'RESOLVE' | 'RETRY_NOW'; readonly afterMs: number } | null;
+  readonly act: { readonly kind: 'CANCEL' | 'RESOLVE' | 'RETRY_NOW' | 'SKIP_STEP'; readonly afterMs: number } | null;
   /** Milliseconds that it waits for one answer. */
   readonly patienceMs: number;
 }
@@ -61,10 +62,10 @@ export class Client {
 
   /** Null: nobody knows, or the request was refused. */
   private async submit({ process, driver }: Instance<CoordinatorDriver>): Promise<Txid | null> {
-    const { number, branches, timeoutMs, waitFor, hasKey } = this.wish;
+    const { number, request: wanted, hasKey } = this.wish;
     const request = this.requests++;
     const idempotency = hasKey ? { key: `key ${number}`, requestHash: `hash ${number}` } : null;
-    const begun = driver.begin({ protocol: '2pc', branches, timeoutMs, waitFor, idempotency, metadata: { client: number, request } });
+    const begun = driver.begin({ ...wanted, idempotency, metadata: { client: number, request } });
     const result = await this.patiently(process, 'begin', begun.catch((error: unknown) => error as Error));
     if (result instanceof UnavailableError) this.refused.add(request);
     else if (result instanceof Error) this.context.witness.object(`UNEXPECTED: ${process.name}, begin: ${result.stack}`);
@@ -82,11 +83,12 @@ export class Client {
 
   /** True when it has its answer. */
   private async wait(instance: Instance<CoordinatorDriver>, txid: Txid): Promise<boolean> {
-    const { wish: { waitFor, patienceMs }, context: { scheduler, tables } } = this;
+    const { wish: { request: { waitFor }, patienceMs }, context: { scheduler, tables } } = this;
     this.actLater(instance, txid);
     const { process, driver } = instance;
     const view = await this.patiently(process, 'settled', driver.settled(txid, waitFor, patienceMs));
-    if (view !== null && view.status !== 'pending') return this.answered(process, txid, view.status);
+    const told = view === null ? null : outcomeOf(view);
+    if (told !== null) return this.answered(process, txid, told);
     // In no memory that it can reach: whoever answers it now reads the tables.
     await scheduler.sleep(RETRY_MS);
     const stored = tables.outcome(txid);
@@ -104,7 +106,7 @@ export class Client {
   private actLater({ process, driver }: Instance<CoordinatorDriver>, txid: Txid): void {
     const { act } = this.wish;
     if (act === null) return;
-    const input = act.kind === 'RETRY_NOW' ? { kind: act.kind } : { kind: act.kind, reason: { code: act.kind === 'CANCEL' ? 'CANCELLED' : 'RESOLVED_BY_OPERATOR' } };
+    const input = inputOf(act.kind);
     this.context.scheduler.in(act.afterMs, () => {
       if (process.alive) void process.ask(`act ${act.kind}`, driver.act(txid, input));
     });
@@ -114,5 +116,22 @@ export class Client {
   private async patiently<T>(process: SimProcess, what: string, answer: Promise<T>): Promise<T | null> {
     const first = await Promise.race([process.ask(what, answer), this.context.scheduler.sleep(2 * this.wish.patienceMs)]);
     return first === 'dead' || first === undefined ? null : first;
+  }
+}
+
+function outcomeOf({ decision }: TransactionView): OutcomeStatus | null {
+  return decision === null ? null : decision === 'COMMIT' ? 'committed' : 'aborted';
+}
+
+function inputOf(kind: NonNullable<Wish['act']>['kind']): Parameters<CoordinatorDriver['act']>[1] {
+  switch (kind) {
+    case 'RETRY_NOW':
+      return { kind };
+    case 'CANCEL':
+      return { kind, reason: { code: 'CANCELLED' } };
+    case 'RESOLVE':
+      return { kind, reason: { code: 'RESOLVED_BY_OPERATOR' } };
+    case 'SKIP_STEP':
+      return { kind, step: 's0', reason: { code: 'SKIPPED_BY_OPERATOR' } };
   }
 }

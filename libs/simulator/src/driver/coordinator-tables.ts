@@ -1,8 +1,9 @@
 import { ReasonCode, shardOf, type OutcomeStatus, type Txid } from '#libs/protocol';
 import type {
-  BeginRow, CoordinatorFlush, CoordinatorFlushResult, CoordinatorStore, EndRow, RegisterEntry, ShardEpoch, UnfinishedTransaction,
+  BeginRow, CoordinatorFlush, CoordinatorFlushResult, CoordinatorStore, EndRow, ProgressRow, RegisterEntry, ShardEpoch, StoredTransaction, UnfinishedTransaction,
 } from '#libs/runtime';
 import type { DriverDefect } from './defects.js';
+import { bare } from './outcomes.js';
 import type { SimProcess } from './process.js';
 import type { Wire } from './wire.js';
 import type { Witness } from './witness.js';
@@ -19,7 +20,9 @@ export const COORDINATOR_DATABASE = 'coordinator';
 export class CoordinatorTables {
   readonly begins = new Map<Txid, BeginRow>();
   readonly register = new Map<Txid, RegisterEntry>();
-  readonly ends = new Map<Txid, EndRow['record']>();
+  readonly ends = new Map<Txid, EndRow>();
+  /** What unfinished transactions remember, by txid, then by kind and key. */
+  readonly progress = new Map<Txid, Map<string, ProgressRow>>();
   readonly keys = new Map<string, { readonly txid: Txid; readonly requestHash: string }>();
   readonly open = new Set<Txid>();
   private readonly epochs = new Map<number, number>();
@@ -33,15 +36,27 @@ export class CoordinatorTables {
       shardEpochs: (shards) => request(() => shards.flatMap((shard) => (this.epochs.has(shard) ? [{ shard, epoch: this.epochs.get(shard)! }] : []))),
       loadUnfinished: (shard, after, limit) => request(() => this.unfinished(shard, after, limit)),
       flush: (batch) => (this.defect === 'begin-told-early' && isBeginsOnly(batch) ? this.flushLater(process, batch) : request(() => this.flush(process, batch))),
-      presumeAbort: (txids, atMs) => request(() => new Map(txids.map((txid) => [txid, this.presumeAbort(txid, atMs)]))),
+      presumeAbort: (txids, atMs) => request(() => new Map(txids.flatMap((txid) => {
+        const entry = this.presumeAbort(txid, atMs);
+        return entry === null ? [] : [[txid, entry]];
+      }))),
+      lookUp: (txids) => request(() => new Map(txids.flatMap((txid) => (this.begins.has(txid) ? [[txid, this.stored(txid)]] : [])))),
     };
   }
 
-  /** What a reader of the tables is told: the register speaks first; a transaction without one takes its outcome from the end. */
+  /**
+   * What a reader of the tables is told: the register speaks first; a transaction without one takes its outcome from the end. A saga's
+   * `completed` counts as committed, its `compensated` as aborted.
+   */
   outcome(txid: Txid): OutcomeStatus | null {
     const entry = this.register.get(txid);
     if (entry !== undefined) return entry.decision === 'COMMIT' ? 'committed' : 'aborted';
-    return this.ends.get(txid)?.outcome ?? null;
+    const end = this.ends.get(txid);
+    return end === undefined ? null : bare(end.outcome);
+  }
+
+  progressOf(txid: Txid): readonly ProgressRow[] {
+    return [...this.progress.get(txid)?.values() ?? []];
   }
 
   epochOf(shard: number): number {
@@ -57,7 +72,11 @@ export class CoordinatorTables {
   private unfinished(shard: number, after: Txid | null, limit: number): readonly UnfinishedTransaction[] {
     const txids = [...this.open].filter((txid) => shardOf(txid) === shard);
     const from = after === null ? 0 : txids.findIndex((txid) => this.witness.ordinal(txid) > this.witness.ordinal(after));
-    return (from < 0 ? [] : txids.slice(from, from + limit)).map((txid) => ({ begin: this.begins.get(txid)!, register: this.register.get(txid) ?? null }));
+    return (from < 0 ? [] : txids.slice(from, from + limit)).map((txid) => this.stored(txid));
+  }
+
+  private stored(txid: Txid): StoredTransaction {
+    return { begin: this.begins.get(txid)!, register: this.register.get(txid) ?? null, progress: this.progressOf(txid), end: this.ends.get(txid) ?? null };
   }
 
   private flush(process: SimProcess, batch: CoordinatorFlush): CoordinatorFlushResult {
@@ -71,11 +90,14 @@ export class CoordinatorTables {
       if (earlier === null) this.begin(row);
       else duplicates.set(row.spec.txid, earlier);
     }
-    for (const { record: { txid, decision, reason, branches, atMs } } of batch.decisions) {
+    for (const row of batch.progress) {
+      if (isOurs(row.txid)) this.remember(row);
+    }
+    for (const { txid, decision, reason, branches, atMs } of batch.decisions) {
       if (isOurs(txid)) register.set(txid, this.decide(txid, { decision, reason, branches, atMs }));
     }
-    for (const { record } of batch.ends) {
-      if (isOurs(record.txid)) this.end(record);
+    for (const row of batch.ends) {
+      if (isOurs(row.txid)) this.end(row);
     }
     const fenced = this.defect === 'epoch-ignored' ? [] : batch.epochs.filter(({ shard, epoch }) => this.epochs.get(shard) !== epoch).map(({ shard }) => shard);
     const result = { fenced, duplicates, register };
@@ -100,6 +122,12 @@ export class CoordinatorTables {
     this.open.add(txid);
   }
 
+  private remember(row: ProgressRow): void {
+    if (!this.open.has(row.txid)) return;
+    const rows = this.progress.get(row.txid) ?? new Map<string, ProgressRow>();
+    this.progress.set(row.txid, rows.set(`${row.kind}/${row.key}`, row));
+  }
+
   private decide(txid: Txid, entry: RegisterEntry): RegisterEntry {
     const held = this.register.get(txid);
     if (held !== undefined && this.defect !== 'register-overwritten') return held;
@@ -108,13 +136,19 @@ export class CoordinatorTables {
     return entry;
   }
 
-  private end(record: EndRow['record']): void {
-    this.witness.told(record.txid, record.outcome, 'END');
-    if (!this.ends.has(record.txid)) this.ends.set(record.txid, record);
-    this.open.delete(record.txid);
+  private end(row: EndRow): void {
+    this.witness.told(row.txid, bare(row.outcome), 'END');
+    if (!this.ends.has(row.txid)) this.ends.set(row.txid, row);
+    this.open.delete(row.txid);
+    this.progress.delete(row.txid);
   }
 
-  private presumeAbort(txid: Txid, atMs: number): RegisterEntry {
+  /** Null: not for this statement to answer, the transaction is of another protocol. */
+  private presumeAbort(txid: Txid, atMs: number): RegisterEntry | null {
+    if ((this.begins.get(txid)?.spec.protocol ?? '2pc') !== '2pc') {
+      this.witness.object(`PRESUMED: abort of ${this.witness.name(txid)} was presumed, which is no transaction of two-phase commit`);
+      return null;
+    }
     const ended = this.ends.get(txid);
     const held = this.register.get(txid);
     if (held !== undefined) return held;
@@ -130,6 +164,6 @@ export class CoordinatorTables {
   }
 }
 
-function isBeginsOnly({ begins, decisions, ends }: CoordinatorFlush): boolean {
-  return decisions.length === 0 && ends.length === 0 && begins.every(({ idempotency }) => idempotency === null);
+function isBeginsOnly({ begins, progress, decisions, ends }: CoordinatorFlush): boolean {
+  return progress.length === 0 && decisions.length === 0 && ends.length === 0 && begins.every(({ idempotency }) => idempotency === null);
 }

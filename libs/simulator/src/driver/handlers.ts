@@ -31,13 +31,13 @@ export function shelfRunner(wire: Wire): HandlerRunner<ShelfHandle> {
 
 async function handle(handle: ShelfHandle, call: HandlerCall, wire: Wire): Promise<HandlerVote | null> {
   const { action } = call;
-  const decides = action === 'commit' || action === 'abort';
+  const decides = action === 'commit' || action === 'abort' || action === 'compensate';
   if (!decides && call.operation === 'look') return { vote: 'read-only' };
   if (!decides && call.operation === 'refuse') return { vote: 'no', reason: { code: 'NOT_FOR_SALE' } };
   const shelf = await handle.open();
   const vote = APPLY[action](shelf, call);
   if (wire.happens('poison')) handle.poison();
-  if (decides && wire.happens('handlerFails')) throw new Error('the handler fails');
+  if ((decides || action === 'execute') && wire.happens('handlerFails')) throw new Error('the handler fails');
   return vote;
 }
 
@@ -50,6 +50,16 @@ const APPLY: Readonly<Record<HandlerCall['action'], (shelf: Shelf, call: Handler
   },
   commit: handOver,
   abort: putBack,
+  execute(shelf, call) {
+    const vote = hold(shelf, call);
+    if (vote.vote === 'yes') handOver(shelf, call);
+    return vote;
+  },
+  compensate(shelf, call) {
+    add(shelf.applied, call, -1);
+    if (call.operation === 'take') shelf.available++;
+    return null;
+  },
 };
 
 function hold(shelf: Shelf, call: HandlerCall): HandlerVote {

@@ -16,6 +16,10 @@ export interface Surroundings {
   readonly witness: Witness;
   readonly tuning: Tuning;
   readonly tables: CoordinatorTables;
+  /** Fills in randomness for txids, from the seed. */
+  readonly txidBytes: (bytes: Uint8Array) => void;
+  /** Of paxos-commit. */
+  readonly acceptors: readonly string[];
 }
 
 /** A running driver: the production code, with simulated ports. */
@@ -24,15 +28,16 @@ export interface Instance<Driver> {
   readonly driver: Driver;
 }
 
-export function startCoordinator(process: SimProcess, { wire, bus, witness, tuning, tables }: Surroundings): Instance<CoordinatorDriver> {
+export function startCoordinator(process: SimProcess, { wire, bus, witness, tuning, tables, acceptors, txidBytes }: Surroundings): Instance<CoordinatorDriver> {
   const observer: Partial<CoordinatorObserver> = {
-    decided: (view) => witness.told(view.txid, view.status as 'committed' | 'aborted', `memory of ${process.name}`),
+    decided: (view) => witness.told(view.txid, view.decision === 'COMMIT' ? 'committed' : 'aborted', `memory of ${process.name}`),
     error: (error, context) => report(process, witness, error, context),
   };
   const driver = new CoordinatorDriver({
     store: tables.port(process, wire), transport: bus.port(process), clock: process, observer: whileAlive(process, observer),
-    options: { instance: process.name, ...tuning.coordinator },
+    options: { instance: process.name, acceptors, ...tuning.coordinator },
     onAnnounce: () => wire.request(process, 'coordinator', () => undefined),
+    randomFill: txidBytes,
   });
   driver.start().catch((error: unknown) => report(process, witness, error, 'start'));
   return { process, driver };
@@ -51,7 +56,7 @@ export function startParticipant(process: SimProcess, database: BranchDatabase, 
     },
   });
   driver.start().catch((error: unknown) => report(process, witness, error, 'start'));
-  const announcement = { kind: 'ANNOUNCE', participant: database.site, instance: process.name, version: '1', operations: [] } as const;
+  const announcement = { kind: 'ANNOUNCE', participant: database.site, instance: process.name, version: '1', operations: [], acceptor: true } as const;
   transport.send([{ to: { role: 'coordinator' }, message: announcement }]).catch(() => undefined);
   return { process, driver };
 }

@@ -6,7 +6,7 @@ export function mergeDriverSeeds(one: DriverSeedsResult, other: DriverSeedsResul
   for (const [name, times] of Object.entries(other.faults)) faults[name] = (faults[name] ?? 0) + times;
   return {
     runs: one.runs + other.runs, committed: one.committed + other.committed, aborted: one.aborted + other.aborted, faults,
-    violations: [...one.violations, ...other.violations], outcomesNotTold: one.outcomesNotTold + other.outcomesNotTold,
+    violations: [...one.violations, ...other.violations],
     slowestHealing: other.slowestHealing.ms > one.slowestHealing.ms ? other.slowestHealing : one.slowestHealing,
   };
 }

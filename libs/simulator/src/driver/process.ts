@@ -75,6 +75,11 @@ export class SimProcess implements Clock {
     return EPOCH_MS + Math.floor(this.scheduler.nowMs + this.skewMs);
   }
 
+  /** In whole milliseconds, like now(): else what is due could seem to lie a fraction ahead for ever, as no time passes in between. */
+  elapsed(): number {
+    return Math.floor(this.scheduler.nowMs);
+  }
+
   /** Waiting is measured by a monotonic clock, as in production: a jump changes what is shown, not how long is waited. */
   at(atMs: number, fire: () => void): () => void {
     return this.scheduler.at(atMs - EPOCH_MS - this.skewMs, () => {

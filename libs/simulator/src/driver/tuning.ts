@@ -4,7 +4,7 @@ import type { Random } from './random.js';
 
 /** How the drivers of one run are set up. */
 export interface Tuning {
-  readonly coordinator: Omit<CoordinatorOptions, 'instance'>;
+  readonly coordinator: Omit<CoordinatorOptions, 'instance' | 'acceptors'>;
   readonly participant: Omit<ParticipantOptions, 'subscribe'>;
   readonly machine: Omit<ParticipantConfig, 'name'>;
 }
@@ -14,9 +14,10 @@ export interface Tuning {
  * enough for many of them to fit into one run.
  */
 export function drawTuning(random: Random, partitions: number): Tuning {
+  const { acceptors: _, ...defaults } = COORDINATOR_DEFAULTS;
   return {
     coordinator: {
-      ...COORDINATOR_DEFAULTS,
+      ...defaults,
       maxInFlight: random.pick([3, 100]),
       lazyMs: random.pick([1, 5, 200]),
       maxBatch: random.pick([1, 2, 1_000]),
@@ -27,7 +28,7 @@ export function drawTuning(random: Random, partitions: number): Tuning {
       lingerMs: random.pick([50, 2_000]),
       lingerMax: random.pick([1, 1_000]),
       drainMs: 1_000,
-      fencedRetryMs: random.pick([500, 3_000]),
+      fencedRetryMs: random.pick([500, 1_500]),
     },
     participant: {
       ...DEFAULT_PARTICIPANT_OPTIONS,

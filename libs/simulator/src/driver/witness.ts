@@ -1,4 +1,5 @@
-import type { BranchRow, OutcomeStatus, Txid } from '#libs/protocol';
+import { compareBallots, type AcceptorRow, type OutcomeStatus, type Txid } from '#libs/protocol';
+import type { AnyBranchRow } from '#libs/runtime';
 
 /**
  * Sees every durable change and everything that anybody is told, and objects at once: no two places may ever say different outcomes of
@@ -11,7 +12,7 @@ export class Witness {
 
   constructor(private readonly onViolation: (text: string) => void) {}
 
-  /** Txids are made with real randomness; in order of appearance they are the same in every replay. */
+  /** Short, for people: in order of appearance. */
   name(txid: Txid): string {
     let name = this.names.get(txid);
     if (name === undefined) this.names.set(txid, (name = `t${this.names.size + 1}`));
@@ -40,11 +41,34 @@ export class Witness {
   }
 
   /** A branch row is about to take the place of another one. */
-  row(site: string, before: BranchRow | null, after: BranchRow): void {
-    const { txid, branch, state } = after;
+  row(site: string, before: AnyBranchRow | null, after: AnyBranchRow): void {
+    const { txid, branch, state, protocol } = after;
     const where = `row of ${site}/${branch}`;
-    const isStep = before === null || before.state === state || (before.state === 'prepared' && state !== 'read-only');
-    if (!isStep) this.object(`AC2: ${where} of ${this.name(txid)} goes from ${before.state} to ${state}`);
+    if (before !== null && before.protocol !== protocol) this.object(`ROW: ${where} of ${this.name(txid)} was ${before.protocol} and becomes ${protocol}`);
+    if (before !== null && before.state !== state && !(STEPS[before.state] ?? []).includes(state)) {
+      this.object(`AC2: ${where} of ${this.name(txid)} goes from ${before.state} to ${state}`);
+    }
     if (state === 'committed' || state === 'aborted') this.told(txid, state, where);
   }
+
+  /** An acceptor's row is about to take the place of another one: promises and accepted ballots only grow, and a vote is cast once. */
+  acceptor(site: string, before: AcceptorRow | null, after: AcceptorRow): void {
+    if (before === null) return;
+    const where = `acceptor ${site} of ${this.name(after.txid)}`;
+    if (compareBallots(after.promised, before.promised) < 0) this.object(`PROMISE: ${where} takes a promise back`);
+    after.accepted.forEach((vote, i) => {
+      const earlier = before.accepted[i] ?? null;
+      if (earlier === null) return;
+      const order = vote === null ? -1 : compareBallots(vote.ballot, earlier.ballot);
+      if (order < 0 || (order === 0 && vote!.value !== earlier.value)) this.object(`PROMISE: ${where} takes its vote of branch ${i} back`);
+    });
+  }
 }
+
+/** Where a row may go from each state; nowhere else, and from the others nowhere. */
+const STEPS: { readonly [state: string]: readonly string[] } = {
+  prepared: ['committed', 'aborted', 'pre-committed', 'pre-aborted'],
+  'pre-committed': ['committed', 'aborted', 'pre-aborted'],
+  'pre-aborted': ['committed', 'aborted', 'pre-committed'],
+  executed: ['compensated'],
+};

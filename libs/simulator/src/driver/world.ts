@@ -1,5 +1,5 @@
-import { shardOf, type BranchSpec, type Message, type Txid } from '#libs/protocol';
-import type { CoordinatorDriver, CoordinatorFlush, CoordinatorFlushResult, OutcomeEvent, ParticipantDriver } from '#libs/runtime';
+import { protocolOf, shardOf, type Message, type ProtocolMessage, type ProtocolName, type Txid } from '#libs/protocol';
+import type { CoordinatorDriver, CoordinatorFlush, CoordinatorFlushResult, OutcomeEvent, ParticipantDriver, SiteRows } from '#libs/runtime';
 import type { Trace } from '../trace.js';
 import { BranchDatabase, type ShelfHandle } from './branch-database.js';
 import { BROKER, Bus } from './bus.js';
@@ -7,12 +7,13 @@ import { Client, type Wish } from './client.js';
 import { COORDINATOR_DATABASE, CoordinatorTables } from './coordinator-tables.js';
 import type { DriverDefect } from './defects.js';
 import { CALM, type DriverFaults } from './faults.js';
-import { OPERATIONS } from './handlers.js';
 import { type Instance, startCoordinator, startParticipant, type Surroundings } from './instances.js';
+import { bare } from './outcomes.js';
 import { SimProcess } from './process.js';
 import { Random } from './random.js';
 import { Scheduler } from './scheduler.js';
 import { drawTuning } from './tuning.js';
+import { drawWish } from './wishes.js';
 import { Wire } from './wire.js';
 import { Witness } from './witness.js';
 
@@ -28,6 +29,8 @@ export interface WorldSize {
   readonly partitions: number;
   /** Of the article that all want; the same number at each participant. */
   readonly pieces: number;
+  /** Each transaction takes one of them. */
+  readonly protocols: readonly ProtocolName[];
 }
 
 type Driver = CoordinatorDriver | ParticipantDriver<ShelfHandle>;
@@ -64,10 +67,7 @@ export class DriverWorld {
     this.wire = new Wire(this.scheduler, this.random, faults, (process, when) => this.crash(process, when));
     this.tables = new CoordinatorTables(this.witness, defect, (process, batch, result) => this.flushed(process, batch, result));
     this.databases = Array.from({ length: size.participants }, (_, i) => (
-      new BranchDatabase(`p${i}`, size.pieces, this.scheduler, this.witness, defect, (process, rows) => {
-        const records = rows.map(({ txid, branch, state }) => ({ txid: this.witness.name(txid), role: `participant ${branch}`, text: state, refused: false }));
-        trace({ kind: 'flush', process: process.name, site: process.site, records, atMs: this.nowMs });
-      })
+      new BranchDatabase(`p${i}`, size.pieces, this.scheduler, this.witness, defect, (process, rows) => this.rowsWritten(process, rows))
     ));
     this.bus = new Bus(this.scheduler, this.random, this.wire, {
       sent: (from, to, message, id) => this.sent(from, to, message, id),
@@ -77,6 +77,8 @@ export class DriverWorld {
     }, { coordinator: size.shards, participant: size.partitions });
     const surroundings: Surroundings = {
       wire: this.wire, bus: this.bus, witness: this.witness, tables: this.tables, tuning: drawTuning(this.random, size.partitions),
+      txidBytes: bytesFrom(new Random(seed ^ 0x7a1d)),
+      acceptors: this.databases.slice(0, size.participants < 3 ? 1 : 3).map(({ site }) => site),
     };
     this.coordinatorSlots = Array.from({ length: size.coordinators }, (_, i) => (
       { name: `coordinator#${i + 1}`, site: 'coordinator', current: null, start: (process: SimProcess) => startCoordinator(process, surroundings) }
@@ -104,7 +106,7 @@ export class DriverWorld {
   begin(): void {
     for (const slot of this.slots) this.start(slot);
     for (let number = 0; number < this.size.transactions; number++) {
-      const wish = this.drawWish(number);
+      const wish = drawWish(number, this.random, this.databases.map(({ site }) => site), this.size.protocols);
       this.scheduler.in(this.random.next() * this.faults.faultyMs, () => this.startClient(wish));
     }
     const sometime = (count: number, happen: () => void): void => {
@@ -195,24 +197,6 @@ export class DriverWorld {
     if (instances.length > 0) happen(this.random.pick(instances));
   }
 
-  // ---------------------------------------------------------------- clients
-
-  private drawWish(number: number): Wish {
-    const { random } = this;
-    const count = random.chance(0.15) ? 1 : 2 + random.below(Math.max(this.size.participants - 1, 1));
-    const branches: readonly BranchSpec[] = Array.from({ length: count }, () => (
-      { participant: random.pick(this.databases).site, operation: random.chance(0.7) ? 'take' : random.pick(OPERATIONS), payload: null }
-    ));
-    return {
-      number, branches,
-      timeoutMs: random.pick([300, 2_000, 5_000]),
-      waitFor: random.chance(0.3) ? 'finished' : 'decided',
-      hasKey: random.chance(0.7),
-      act: random.chance(0.2) ? { kind: random.pick(['CANCEL', 'RESOLVE', 'RETRY_NOW'] as const), afterMs: random.next() * 500 } : null,
-      patienceMs: random.pick([200, 1_000, 5_000]),
-    };
-  }
-
   // ---------------------------------------------------------------- what is seen
 
   private flushed(process: SimProcess, batch: CoordinatorFlush, { fenced, duplicates, register }: CoordinatorFlushResult): void {
@@ -222,34 +206,41 @@ export class DriverWorld {
     const record = (txid: Txid, text: string) => ({ txid: witness.name(txid), role: 'coordinator', text, refused: refused(txid) });
     const records = [
       ...batch.begins.map(({ spec }) => record(spec.txid, 'BEGIN')),
-      ...batch.decisions.map(({ record: { txid, decision } }) => (
+      ...batch.progress.map(({ txid, kind, key }) => record(txid, key === '' ? kind : `${kind} ${key}`)),
+      ...batch.decisions.map(({ txid, decision }) => (
         record(txid, register.get(txid)?.decision === decision ? `DECIDE ${decision}` : `DECIDE ${decision}, register holds ${tables.outcome(txid)}`)
       )),
-      ...batch.ends.map(({ record: { txid, outcome } }) => record(txid, `END ${outcome}`)),
+      ...batch.ends.map(({ txid, outcome }) => record(txid, `END ${outcome}`)),
     ];
     this.trace({ kind: 'flush', process: process.name, site: process.site, records, atMs: this.nowMs });
   }
 
-  /** AC3: every branch has a durable yes, or nothing to decide. */
+  private rowsWritten(process: SimProcess, { branches, acceptors, leaders }: SiteRows): void {
+    const record = (txid: Txid, role: string, text: string) => ({ txid: this.witness.name(txid), role, text, refused: false });
+    const records = [
+      ...branches.map(({ txid, branch, state }) => record(txid, `participant ${branch}`, state)),
+      ...acceptors.map(({ txid, promised }) => record(txid, `acceptor ${process.site}`, `ACCEPTOR ${promised.n}.${promised.leader}`)),
+      ...leaders.map(({ group, ballot }) => record(group.txid, `leader ${process.site}`, `LEADER ${ballot.n}.${ballot.leader}`)),
+    ];
+    this.trace({ kind: 'flush', process: process.name, site: process.site, records, atMs: this.nowMs });
+  }
+
+  /** AC3: every branch has a durable yes, or nothing to decide. Sagas commit one step after the other. */
   private checkVotes(txid: Txid): void {
     const begun = this.tables.begins.get(txid);
     if (begun === undefined) return this.witness.object(`BEGIN: COMMIT of ${this.witness.name(txid)}, which was never begun`);
+    if (begun.spec.protocol === 'saga') return;
     begun.spec.branches.forEach(({ participant }, branch) => {
       const state = this.databases.find(({ site }) => site === participant)!.rows.get(`${txid}/${branch}`)?.state ?? 'none';
-      if (state === 'prepared' || state === 'read-only' || state === 'committed') return;
+      if (['prepared', 'read-only', 'committed', 'pre-committed'].includes(state)) return;
       this.witness.object(`AC3: COMMIT of ${this.witness.name(txid)} while the row of ${participant}/${branch} is ${state}`);
     });
   }
 
   private sent(from: SimProcess, to: string, message: Message, id: number): void {
     if (message.kind === 'ANNOUNCE') return;
-    const participant = `participant ${message.branch}`;
-    const isToCoordinator = to.startsWith('coordinator');
-    this.trace({
-      kind: 'send', id, from: from.name, to, txid: this.witness.name(message.txid), text: describe(message), atMs: this.nowMs,
-      sender: from.site === 'coordinator' ? 'coordinator' : 'from' in message ? `participant ${message.from}` : participant,
-      receiver: isToCoordinator ? 'coordinator' : participant,
-    });
+    const txid = this.witness.name(message.txid);
+    this.trace({ kind: 'send', id, from: from.name, to, txid, text: describe(message), atMs: this.nowMs, sender: from.site, receiver: to.split('#')[0]! });
   }
 
   private delivered(id: number, isFirst: boolean): void {
@@ -259,19 +250,24 @@ export class DriverWorld {
 
   private outcome({ txid, status }: OutcomeEvent): void {
     this.outcomesTold.add(txid);
-    this.witness.told(txid, status, 'outcome event');
+    this.witness.told(txid, bare(status), 'outcome event');
   }
 }
 
-function describe(message: Exclude<Message, { kind: 'ANNOUNCE' }>): string {
-  switch (message.kind) {
-    case 'VOTE':
-      return `VOTE ${message.vote}`;
-    case 'ONE_PHASE_OUTCOME':
-      return `ONE_PHASE_OUTCOME ${message.outcome}`;
-    case 'PEER_STATE':
-      return `PEER_STATE ${message.state}`;
-    default:
-      return message.kind;
-  }
+function describe(message: ProtocolMessage): string {
+  const { kind } = message;
+  const about = protocolOf(message) === '2pc' ? kind : `${protocolOf(message)} ${kind}`;
+  if ('vote' in message) return `${about} ${message.vote}`;
+  if ('outcome' in message) return `${about} ${message.outcome}`;
+  if ('state' in message) return `${about} ${message.state}`;
+  if ('ballot' in message) return `${about} ${message.ballot.n}.${message.ballot.leader}`;
+  if ('election' in message) return `${about} ${message.election.n}.${message.election.site}`;
+  return 'step' in message ? `${about} ${message.step}` : about;
+}
+
+/** A stream of its own, so that ids change nothing else. */
+function bytesFrom(random: Random): (bytes: Uint8Array) => void {
+  return (bytes) => {
+    for (let i = 0; i < bytes.length; i++) bytes[i] = random.below(256);
+  };
 }

@@ -5,18 +5,23 @@ export async function turns(count = 12): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A clock that stands still until it is moved. */
+/** A clock that stands still until it is moved; its wall may be set apart from that. */
 export class FakeClock implements Clock {
   private readonly timers = new Set<{ readonly atMs: number; readonly fire: () => void }>();
+  private elapsedMs = 0;
 
-  constructor(private nowMs = 1_700_000_000_000) {}
+  constructor(private startMs = 1_700_000_000_000) {}
 
   now(): number {
-    return this.nowMs;
+    return this.startMs + this.elapsedMs;
+  }
+
+  elapsed(): number {
+    return this.elapsedMs;
   }
 
   at(atMs: number, fire: () => void): () => void {
-    const timer = { atMs, fire };
+    const timer = { atMs: this.elapsedMs + Math.max(atMs - this.now(), 0), fire };
     this.timers.add(timer);
     return () => this.timers.delete(timer);
   }
@@ -26,17 +31,22 @@ export class FakeClock implements Clock {
     return this.timers.size;
   }
 
+  /** Somebody sets the wall clock; no time passes. */
+  setWall(byMs: number): void {
+    this.startMs += byMs;
+  }
+
   /** Moves on, stopping at every timer on the way and letting its consequences happen. */
   async advance(ms: number): Promise<void> {
-    const endMs = this.nowMs + ms;
+    const endMs = this.elapsedMs + ms;
     await turns();
     for (let next = this.nextBefore(endMs); next !== null; next = this.nextBefore(endMs)) {
-      this.nowMs = Math.max(this.nowMs, next.atMs);
+      this.elapsedMs = Math.max(this.elapsedMs, next.atMs);
       this.timers.delete(next);
       next.fire();
       await turns();
     }
-    this.nowMs = endMs;
+    this.elapsedMs = endMs;
   }
 
   private nextBefore(endMs: number): { readonly atMs: number; readonly fire: () => void } | null {

@@ -1,6 +1,7 @@
-import type { BranchRow } from '#libs/protocol';
-import type { BranchKey, BranchStore, BranchTransaction } from '../../ports.js';
-import { idOf } from '../keys.js';
+import type { AcceptorRow, Txid } from '#libs/protocol';
+import type { AnyBranchRow, BranchKey, BranchStore, BranchTransaction, LeaderRow, SiteKeys, SiteRows } from '../../ports.js';
+import { branchId } from '../keys.js';
+import { isUndecided } from '../roles/rows.js';
 
 /** What handlers change: named numbers. */
 export interface Ledger {
@@ -12,11 +13,13 @@ export interface Ledger {
 export class TransientFault extends Error {}
 
 /** Before anything is read, before the rows are written, at the flush with nothing kept, at the flush with everything kept. */
-export type FaultPoint = 'load' | 'save' | 'flush' | 'flushed' | 'load-prepared';
+export type FaultPoint = 'load' | 'save' | 'flush' | 'flushed' | 'load-undecided';
 
 interface Content {
-  rows: Map<string, BranchRow>;
-  numbers: Map<string, number>;
+  readonly branches: Map<string, AnyBranchRow>;
+  readonly acceptors: Map<Txid, AcceptorRow>;
+  readonly leaders: Map<Txid, LeaderRow>;
+  readonly numbers: Map<string, number>;
 }
 
 /** A database in memory: transactions one after the other, each with all of its effects or none, faults on demand. */
@@ -24,7 +27,7 @@ export class MemoryBranchStore implements BranchStore<Ledger> {
   transactions = 0;
   /** The last transactions that were flushed: how many keys each loaded and how many rows each wrote. */
   readonly flushes: { keys: number; rows: number }[] = [];
-  private durable: Content = { rows: new Map(), numbers: new Map() };
+  private durable: Content = { branches: new Map(), acceptors: new Map(), leaders: new Map(), numbers: new Map() };
   private queue: Promise<unknown> = Promise.resolve();
   private readonly faults: { point: FaultPoint; error: unknown }[] = [];
 
@@ -34,12 +37,24 @@ export class MemoryBranchStore implements BranchStore<Ledger> {
   }
 
   /** Durable rows. */
-  row(key: BranchKey): BranchRow | null {
-    return this.durable.rows.get(idOf(key)) ?? null;
+  row(key: BranchKey): AnyBranchRow | null {
+    return this.durable.branches.get(branchId(key)) ?? null;
   }
 
-  put(row: BranchRow): void {
-    this.durable.rows.set(idOf(row), row);
+  acceptorRow(txid: Txid): AcceptorRow | null {
+    return this.durable.acceptors.get(txid) ?? null;
+  }
+
+  leaderRow(txid: Txid): LeaderRow | null {
+    return this.durable.leaders.get(txid) ?? null;
+  }
+
+  put(row: AnyBranchRow): void {
+    this.durable.branches.set(branchId(row), row);
+  }
+
+  putLeader(row: LeaderRow): void {
+    this.durable.leaders.set(row.group.txid, row);
   }
 
   number(name: string): number {
@@ -56,10 +71,10 @@ export class MemoryBranchStore implements BranchStore<Ledger> {
     return run;
   }
 
-  async loadPrepared(after: BranchKey | null, limit: number): Promise<readonly BranchRow[]> {
-    this.trip('load-prepared');
-    const ids = [...this.durable.rows.keys()].sort().filter((id) => after === null || id > idOf(after));
-    return ids.map((id) => this.durable.rows.get(id)!).filter(({ state }) => state === 'prepared').slice(0, limit);
+  async loadUndecided(after: BranchKey | null, limit: number): Promise<readonly AnyBranchRow[]> {
+    this.trip('load-undecided');
+    const ids = [...this.durable.branches.keys()].sort().filter((id) => after === null || id > branchId(after));
+    return ids.map((id) => this.durable.branches.get(id)!).filter(isUndecided).slice(0, limit);
   }
 
   private async runAlone<T>(work: (tx: BranchTransaction<Ledger>) => Promise<T>): Promise<T> {
@@ -89,19 +104,25 @@ class MemoryTransaction implements BranchTransaction<Ledger> {
 
   constructor(public content: Content, private readonly trip: (point: FaultPoint) => void) {}
 
-  async load(keys: readonly BranchKey[]): Promise<readonly BranchRow[]> {
+  async load({ branches, acceptors, leaders }: SiteKeys): Promise<SiteRows> {
     this.trip('load');
-    this.loaded += keys.length;
-    return keys.flatMap((key) => this.content.rows.get(idOf(key)) ?? []);
+    this.loaded += branches.length + acceptors.length + leaders.length;
+    return {
+      branches: branches.flatMap((key) => this.content.branches.get(branchId(key)) ?? []),
+      acceptors: acceptors.flatMap((txid) => this.content.acceptors.get(txid) ?? []),
+      leaders: leaders.flatMap((txid) => this.content.leaders.get(txid) ?? []),
+    };
   }
 
-  async save(rows: readonly BranchRow[]): Promise<void> {
+  async save({ branches, acceptors, leaders }: SiteRows): Promise<void> {
     this.trip('save');
-    for (const row of rows) {
+    for (const row of branches) {
       if (JSON.stringify(row.payload).includes('\\u0000')) throw new Error('no column takes a zero character');
-      this.content.rows.set(idOf(row), row);
+      this.content.branches.set(branchId(row), row);
     }
-    this.saved += rows.length;
+    for (const row of acceptors) this.content.acceptors.set(row.txid, row);
+    for (const row of leaders) this.content.leaders.set(row.group.txid, row);
+    this.saved += branches.length + acceptors.length + leaders.length;
   }
 
   async savepoint<T>(work: () => Promise<T>): Promise<T> {
@@ -115,6 +136,6 @@ class MemoryTransaction implements BranchTransaction<Ledger> {
   }
 }
 
-function copyOf({ rows, numbers }: Content): Content {
-  return { rows: new Map(rows), numbers: new Map(numbers) };
+function copyOf({ branches, acceptors, leaders, numbers }: Content): Content {
+  return { branches: new Map(branches), acceptors: new Map(acceptors), leaders: new Map(leaders), numbers: new Map(numbers) };
 }

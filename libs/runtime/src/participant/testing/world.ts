@@ -1,59 +1,18 @@
-import { makeTxid, type HandlerVote, type Json, type Message, type Peers, type Prepare, type Txid } from '#libs/protocol';
-import type { BranchTransaction } from '../../ports.js';
+import { makeTxid, type Json, type Message, type Peers, type Prepare, type Txid } from '#libs/protocol';
 import { ParticipantDriver } from '../driver.js';
-import type {
-  HandlerCall, HandlerResult, HandlerRunner, ParkedBranch, ParticipantErrorContext, ParticipantFlush, ParticipantOptions,
-} from '../types.js';
+import type { SiteConfig } from '../site-config.js';
+import type { ParkedBranch, ParticipantErrorContext, ParticipantFlush, ParticipantOptions } from '../types.js';
 import { FakeClock, turns } from './fake-clock.js';
 import { FakeBatch, FakeTransport } from './fake-transport.js';
+import { LedgerRunner } from './ledger-runner.js';
 import { MemoryBranchStore, type Ledger } from './memory-branch-store.js';
+import { describe } from './words.js';
 
 export const CONFIG = { name: 'payments', inquireAfterMs: 5_000, maxInquireIntervalMs: 20_000, askPeersAfterInquiries: 1 } as const;
 export const PARTITIONS = 4;
 export const PEERS: Peers = ['orders', 'payments', 'inventory'];
 
-type Handler = (ledger: Ledger, call: HandlerCall) => HandlerVote | void;
-
-/** Runs single handlers under savepoints: reserve on prepare, book on commit, give back on abort, unless replaced. */
-export class LedgerRunner implements HandlerRunner<Ledger> {
-  /** Calls of every run, in order. */
-  readonly runs: (readonly HandlerCall[])[] = [];
-  prepare: Handler = (ledger) => {
-    ledger.add('reserved', 1);
-    return { vote: 'yes', result: { hold: 'h-1' } };
-  };
-  commit: Handler = (ledger) => ledger.add('booked', 1);
-  abort: Handler = (ledger) => ledger.add('reserved', -1);
-
-  get calls(): readonly HandlerCall[] {
-    return this.runs.flat();
-  }
-
-  async run(tx: BranchTransaction<Ledger>, calls: readonly HandlerCall[]): Promise<readonly HandlerResult[]> {
-    this.runs.push(calls);
-    const results: HandlerResult[] = [];
-    for (const call of calls) results.push(await this.runOne(tx, call));
-    return results;
-  }
-
-  private async runOne(tx: BranchTransaction<Ledger>, call: HandlerCall): Promise<HandlerResult> {
-    try {
-      return { ok: true, vote: await tx.savepoint(async () => this.apply(tx.handle, call)) };
-    } catch (error) {
-      return { ok: false, error };
-    }
-  }
-
-  private apply(ledger: Ledger, call: HandlerCall): HandlerVote | null {
-    if (call.action === 'commit' || call.action === 'abort') {
-      this[call.action](ledger, call);
-      return null;
-    }
-    const vote = this.prepare(ledger, call) as HandlerVote;
-    if (call.action === 'prepare-and-commit' && vote.vote === 'yes') this.commit(ledger, call);
-    return vote;
-  }
-}
+export type WorldOptions = Partial<ParticipantOptions> & { readonly config?: Partial<SiteConfig>; readonly handlers?: 'none' };
 
 /** One service instance on a database that outlives it. */
 export class World {
@@ -68,11 +27,11 @@ export class World {
   driver: ParticipantDriver<Ledger>;
   private lastRandom = 0;
 
-  constructor(private readonly options: Partial<ParticipantOptions> = {}, private readonly config: Partial<typeof CONFIG & { rowsKeptMs: number }> = {}) {
+  constructor(private readonly options: WorldOptions = {}) {
     this.driver = this.newDriver();
   }
 
-  static async started(options: Partial<ParticipantOptions> = {}, partitions: readonly number[] = [0, 1, 2, 3]): Promise<World> {
+  static async started(options: WorldOptions = {}, partitions: readonly number[] = [0, 1, 2, 3]): Promise<World> {
     const world = new World(options);
     await world.start(partitions);
     return world;
@@ -93,6 +52,14 @@ export class World {
     await this.start(partitions);
   }
 
+  /** A second process of the same service on the same database, which believes that it owns everything too. */
+  async rival(): Promise<ParticipantDriver<Ledger>> {
+    const driver = this.newDriver();
+    await driver.assigned([0, 1, 2, 3]);
+    await turns();
+    return driver;
+  }
+
   txid(shard = 0): Txid {
     const random = new Uint8Array(8);
     new DataView(random.buffer).setUint32(4, ++this.lastRandom);
@@ -100,16 +67,16 @@ export class World {
   }
 
   /** Delivers, and lets everything happen that needs no clock. */
-  async deliver(messages: readonly Message[], partition = 0): Promise<FakeBatch> {
-    const batch = this.hand(messages, partition);
+  async deliver(messages: readonly Message[], partition = 0, to = this.driver): Promise<FakeBatch> {
+    const batch = this.hand(messages, partition, to);
     await turns();
     return batch;
   }
 
   /** Delivers without waiting for anything. */
-  hand(messages: readonly Message[], partition = 0): FakeBatch {
+  hand(messages: readonly Message[], partition = 0, to = this.driver): FakeBatch {
     const batch = new FakeBatch(messages, partition);
-    void this.driver.deliver(batch);
+    void to.deliver(batch);
     return batch;
   }
 
@@ -120,10 +87,11 @@ export class World {
 
   private newDriver(): ParticipantDriver<Ledger> {
     const { store, runner, transport, clock } = this;
+    const { config, handlers, ...options } = this.options;
     return new ParticipantDriver({
-      store, runner, transport, clock,
-      config: { ...CONFIG, ...this.config },
-      options: { partitions: PARTITIONS, ...this.options },
+      store, transport, clock, ...(handlers !== 'none' && { runner }),
+      config: { ...CONFIG, ...config },
+      options: { partitions: PARTITIONS, ...options },
       observer: {
         flushed: (flush) => this.flushes.push(flush),
         parked: (branch) => this.parkings.push(branch),
@@ -131,19 +99,6 @@ export class World {
         error: (error, context) => this.errors.push({ error, context }),
       },
     });
-  }
-}
-
-function describe(message: Message): string {
-  switch (message.kind) {
-    case 'VOTE':
-      return `VOTE ${message.vote}${message.reason ? ` ${message.reason.code}` : ''}`;
-    case 'ONE_PHASE_OUTCOME':
-      return `ONE_PHASE_OUTCOME ${message.outcome}`;
-    case 'PEER_STATE':
-      return `PEER_STATE ${message.state}`;
-    default:
-      return message.kind;
   }
 }
 
