@@ -1,0 +1,4 @@
+// `npm run crash-matrix`: the Node of the machine only has to be able to start the one that came with the packages.
+import { runTool } from './bootstrap.mjs';
+
+await runTool('crash-matrix.ts');
