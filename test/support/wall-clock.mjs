@@ -1,5 +1,5 @@
 // Loaded before a service (NODE_OPTIONS=--import): its wall clock shows what the file WALL_CLOCK_DIR/INSTANCE_ID says, in milliseconds
-// away from the real time, and jumps when the file changes. As on a machine whose time is set, the monotonic clock is not touched.
+// away from the real time, and jumps when the file changes; what it has seen it writes into a file beside it. As on a machine whose time is set, the monotonic clock is not touched.
 import fs from 'node:fs';
 import path from 'node:path';
 
@@ -11,11 +11,10 @@ const realNow = RealDate.now.bind(RealDate);
 let offsetMs = 0;
 
 function look() {
-  try {
-    offsetMs = Number(fs.readFileSync(file, 'utf8'));
-  } catch {
-    offsetMs = 0;
-  }
+  const found = fs.existsSync(file) ? Number(fs.readFileSync(file, 'utf8')) : 0;
+  if (found === offsetMs) return;
+  offsetMs = found;
+  fs.writeFileSync(`${file}.seen`, String(offsetMs));
 }
 
 look();

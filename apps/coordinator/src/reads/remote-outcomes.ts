@@ -32,7 +32,7 @@ export class RemoteOutcomes {
    */
   wait(txid: Txid, until: Until, waitMs: number): Promise<TransactionView | null> {
     return new Promise((resolve, reject) => {
-      this.waiters.push({ txid, until, deadlineMs: Date.now() + waitMs, resolve, reject });
+      this.waiters.push({ txid, until, deadlineMs: performance.now() + waitMs, resolve, reject });
       if (!this.running) this.run();
     });
   }
@@ -61,7 +61,7 @@ export class RemoteOutcomes {
       const views = await this.readAll(asked);
       return asked.filter((waiter) => !settle(waiter, views.get(waiter.txid) ?? null));
     } catch (error) {
-      const now = Date.now();
+      const now = performance.now();
       return asked.filter((waiter) => {
         if (now < waiter.deadlineMs) return true;
         waiter.reject(error);
@@ -81,7 +81,7 @@ export class RemoteOutcomes {
 }
 
 function settle(waiter: Waiter, view: TransactionView | null): boolean {
-  if (view !== null && !hasReached(view, waiter.until) && Date.now() < waiter.deadlineMs) return false;
+  if (view !== null && !hasReached(view, waiter.until) && performance.now() < waiter.deadlineMs) return false;
   waiter.resolve(view);
   return true;
 }

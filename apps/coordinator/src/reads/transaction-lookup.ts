@@ -54,13 +54,13 @@ export class TransactionLookup {
   }
 
   private async memoryThenRemote(txid: Txid, until: Until, waitMs: number): Promise<TransactionView | null> {
-    const deadlineMs = Date.now() + waitMs;
+    const deadlineMs = performance.now() + waitMs;
     const local = await this.memory.settled(txid, until, waitMs);
-    if (local !== null && (hasReached(local, until) || Date.now() >= deadlineMs)) return local;
+    if (local !== null && (hasReached(local, until) || performance.now() >= deadlineMs)) return local;
     // Never owned here, or the shard has moved while we waited.
     const stored = await this.reader.wait(txid, until, 0);
     if (stored === null || hasReached(stored, until)) return stored ?? local;
-    return (await this.poller.wait(txid, until, Math.max(0, deadlineMs - Date.now()))) ?? stored;
+    return (await this.poller.wait(txid, until, Math.max(0, deadlineMs - performance.now()))) ?? stored;
   }
 }
 

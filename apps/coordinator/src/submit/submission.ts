@@ -56,12 +56,12 @@ export class Submission {
    */
   async submit(raw: unknown, { bytes, idempotencyKey, waitMs }: SubmitOptions): Promise<Submitted> {
     this.mustAccept();
-    const deadlineMs = Date.now() + waitMs;
+    const deadlineMs = performance.now() + waitMs;
     const request = this.read(raw, bytes);
     let key = idempotencyKey === null ? null : idempotencyFor(request.body, idempotencyKey);
     for (let attempt = 0; ; attempt++) {
       const { txid, repeated } = await this.take(request, key);
-      const view = await this.outcome(txid, request.until, Math.max(0, deadlineMs - Date.now()));
+      const view = await this.outcome(txid, request.until, Math.max(0, deadlineMs - performance.now()));
       if (key === null || !repeated || !wasGivenUp(view) || attempt === MAX_GIVEN_UP) return { view, reached: hasReached(view, request.until) };
       key = successorOf(key, txid);
     }
