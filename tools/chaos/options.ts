@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { type Protocol, PROTOCOLS } from '../../apps/loadtest/src/protocols.ts';
+import { PROTOCOL_NAMES, type ProtocolName } from '../../libs/protocol/src/messages.ts';
 import { type FaultKind, KINDS } from './schedule.ts';
 
 export const COMMANDS = ['run', 'overload', 'soak', 'slow-participant'] as const;
@@ -13,7 +13,7 @@ export interface ChaosOptions {
   readonly ratePerSecond: number;
   /** Of the soak, which otherwise measures what it can do. */
   readonly rateGiven: boolean;
-  readonly protocols: ReadonlyMap<Protocol, number>;
+  readonly protocols: ReadonlyMap<ProtocolName, number>;
   readonly kinds: readonly FaultKind[];
   readonly json: string | null;
   readonly html: string | null;
@@ -32,7 +32,7 @@ npm run chaos -- slow-participant [options]    one participant slow, then dead: 
   --seconds N          overload: of the overload, slow-participant: of each part; 5..3600 (default 60 and 20)
   --seed S             0..4294967295; the schedule of faults and the requests are functions of it (default: any)
   --rate R             offered transactions a second, 1..10000 (default 50; soak: half of what is measured)
-  --protocols LIST     of ${PROTOCOLS.join(', ')}; with weights if wanted: 2pc=3,saga=1 (default: all alike)
+  --protocols LIST     of ${PROTOCOL_NAMES.join(', ')}; with weights if wanted: 2pc=3,saga=1 (default: all alike)
   --faults LIST        chaos: only these kinds of ${KINDS.join(', ')} (default: all)
   --plan               chaos: print the schedule of faults of this seed, and end
   --json FILE          the report as JSON
@@ -62,7 +62,7 @@ export function parseChaosOptions(argv: readonly string[]): ChaosOptions | 'help
     seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : whole('--seed', values.seed, 0, 2 ** 32 - 1),
     ratePerSecond: number('--rate', values.rate ?? '50', 1, 10_000),
     rateGiven: values.rate !== undefined,
-    protocols: weights(values.protocols ?? PROTOCOLS.join(',')),
+    protocols: weights(values.protocols ?? PROTOCOL_NAMES.join(',')),
     kinds: kinds(values.faults),
     json: values.json ?? null, html: values.html ?? null, dataDir: values['data-dir'] ?? null, plan: values.plan === true,
   };
@@ -88,11 +88,11 @@ function commandOf(positionals: readonly string[]): Command {
   return known;
 }
 
-function weights(list: string): ReadonlyMap<Protocol, number> {
+function weights(list: string): ReadonlyMap<ProtocolName, number> {
   return new Map(list.split(',').map((part) => {
     const [name, weight = '1'] = part.trim().split('=');
-    const protocol = PROTOCOLS.find((known) => known === name);
-    if (protocol === undefined) throw new OptionError(`--protocols takes ${PROTOCOLS.join(', ')}, got "${name}"`);
+    const protocol = PROTOCOL_NAMES.find((known) => known === name);
+    if (protocol === undefined) throw new OptionError(`--protocols takes ${PROTOCOL_NAMES.join(', ')}, got "${name}"`);
     return [protocol, number(`--protocols ${name}=`, weight, 0.01, 1000)] as const;
   }));
 }

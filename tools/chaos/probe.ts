@@ -1,7 +1,7 @@
 // When everything is healed, everything must work again: through every coordinator, by every protocol.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConcordatClient, type TransactionRequest } from '#libs/client';
-import type { Protocol } from '../../apps/loadtest/src/protocols.ts';
+import type { ProtocolName } from '../../libs/protocol/src/messages.ts';
 import { checkoutRequest } from '../../libs/shop/src/checkout-request.ts';
 import type { ChaosCluster } from './cluster.ts';
 import type { Violation } from './report.ts';
@@ -9,7 +9,7 @@ import type { Violation } from './report.ts';
 const LIMIT_MS = 60_000;
 
 /** A checkout by each of the protocols through each coordinator; those that do not commit within a minute. */
-export async function probe(cluster: ChaosCluster, wanted: ReadonlyMap<Protocol, number>, protocols: readonly Protocol[], signal: AbortSignal): Promise<Violation[]> {
+export async function probe(cluster: ChaosCluster, wanted: ReadonlyMap<ProtocolName, number>, protocols: readonly ProtocolName[], signal: AbortSignal): Promise<Violation[]> {
   const violations: Violation[] = [];
   const run = `probe${Date.now().toString(36)}`;
   await Promise.all(cluster.coordinatorUrls.flatMap((url, c) => protocols.filter((protocol) => wanted.has(protocol)).map(async (protocol) => {

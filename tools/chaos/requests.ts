@@ -1,5 +1,5 @@
 // What the clients of a chaos run ask for: mostly checkouts that can succeed, some that must not.
-import type { Protocol } from '../../apps/loadtest/src/protocols.ts';
+import type { ProtocolName } from '../../libs/protocol/src/messages.ts';
 import { checkoutRequest } from '../../libs/shop/src/checkout-request.ts';
 import { Random } from '../../libs/simulator/src/world/random.ts';
 
@@ -10,14 +10,14 @@ export type Manner = 'once' | 'twice';
 
 export interface PlannedRequest {
   readonly n: number;
-  readonly protocol: Protocol;
+  readonly protocol: ProtocolName;
   readonly wish: Wish;
   readonly manner: Manner;
   readonly key: string;
   readonly body: unknown;
 }
 
-export type Weights = ReadonlyMap<Protocol, number>;
+export type Weights = ReadonlyMap<ProtocolName, number>;
 
 const WISHES: readonly (readonly [Wish, number])[] = [['whole', 79], ['pair', 5], ['single', 4], ['no-funds', 4], ['no-stock', 3], ['unknown-sku', 3], ['duplicate', 2]];
 const SEEDED = 10_000;

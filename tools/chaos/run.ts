@@ -1,5 +1,5 @@
 // One chaos run: load and faults, then heal, drain, audit.
-import { PROTOCOLS } from '../../apps/loadtest/src/protocols.ts';
+import { PROTOCOL_NAMES } from '../../libs/protocol/src/messages.ts';
 import { withProgress } from '../stack/progress.ts';
 import { auditAtRest, auditEvents, evidenceOf, factsOf } from './audit.ts';
 import { ChaosCluster } from './cluster.ts';
@@ -62,7 +62,7 @@ export async function runChaos(options: ChaosOptions, { dataDir, log, signal, un
 
   log(`${clock(now())}  everything is healed; waiting for the last answers`);
   await traffic.settle(DRAIN_LIMIT_MS);
-  const violations: Violation[] = await probe(cluster, options.protocols, PROTOCOLS, signal);
+  const violations: Violation[] = await probe(cluster, options.protocols, PROTOCOL_NAMES, signal);
   await watch.stop();
   const evidence = evidenceOf(traffic.told, watch);
   log(`${clock(now())}  auditing`);

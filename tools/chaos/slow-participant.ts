@@ -1,6 +1,6 @@
 // One participant slow, then dead: transactions that do not touch it keep their rate and their latency.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Protocol } from '../../apps/loadtest/src/protocols.ts';
+import type { ProtocolName } from '../../libs/protocol/src/messages.ts';
 import { auditAtRest } from './audit.ts';
 import type { PhaseResult } from './http-load.ts';
 import type { ChaosOptions } from './options.ts';
@@ -72,7 +72,7 @@ function withTimeout(body: unknown): unknown {
 
 /** What of a checkout does not touch payments: of a saga, whose order is confirmed after its pivot only, the reservation. */
 function neighbour(whole: ReturnType<ReturnType<typeof checkouts>>): unknown {
-  return whole.protocol === 'saga' ? { protocol: 'saga' satisfies Protocol, steps: whole.steps.filter((step) => step.participant === 'inventory') } : only(whole, ['orders', 'inventory']);
+  return whole.protocol === 'saga' ? { protocol: 'saga' satisfies ProtocolName, steps: whole.steps.filter((step) => step.participant === 'inventory') } : only(whole, ['orders', 'inventory']);
 }
 
 /** The neighbours' parts that were not as before. */

@@ -1,5 +1,5 @@
 // What overload, soak and slow-participant have in common: servers, one or two processes of each kind, requests that succeed.
-import type { Protocol } from '../../apps/loadtest/src/protocols.ts';
+import type { ProtocolName } from '../../libs/protocol/src/messages.ts';
 import { checkoutRequest } from '../../libs/shop/src/checkout-request.ts';
 import { Random } from '../../libs/simulator/src/world/random.ts';
 import { withProgress } from '../stack/progress.ts';
@@ -40,7 +40,7 @@ export async function startSmallCluster({ dataDir, log, undo }: Setting, options
 }
 
 /** Checkouts over all customers and SKUs, by the protocols in their shares. */
-export function checkouts(seed: number, protocols: ReadonlyMap<Protocol, number>): () => ReturnType<typeof checkoutRequest> {
+export function checkouts(seed: number, protocols: ReadonlyMap<ProtocolName, number>): () => ReturnType<typeof checkoutRequest> {
   const random = new Random(seed);
   const run = `y${Date.now().toString(36)}`;
   const total = [...protocols.values()].reduce((sum, weight) => sum + weight, 0);

@@ -1,12 +1,11 @@
 import { parseArgs } from 'node:util';
+import { PROTOCOL_NAMES, type ProtocolName } from '../../libs/protocol/src/messages.ts';
 
-export const PROTOCOLS = ['2pc', '3pc', 'paxos-commit', 'saga'] as const;
-export type Protocol = (typeof PROTOCOLS)[number];
 export const ROLES = ['coordinator', 'participant', 'acceptor', 'leader'] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface MatrixOptions {
-  readonly protocols: readonly Protocol[];
+  readonly protocols: readonly ProtocolName[];
   readonly roles: readonly Role[];
   /** Part of the crash point's name. */
   readonly points: string;
@@ -23,7 +22,7 @@ export const HELP = `npm run crash-matrix -- [options]
 Starts Postgres, Kafka and all services, finds out which crash points each protocol reaches, then kills a process with -9 at each of them,
 starts it again (or lets others go on without it), and audits everything that the databases hold.
 
-  --protocol P     ${PROTOCOLS.join(', ')}; several with commas (default: all)
+  --protocol P     ${PROTOCOL_NAMES.join(', ')}; several with commas (default: all)
   --role R         ${ROLES.join(', ')}; several with commas (default: all)
   --points TEXT    only crash points with TEXT in their name, e.g. write:2pc/DECIDE
   --sample N       only N cells, drawn with --seed S (default 1)
@@ -37,7 +36,7 @@ export function parseMatrixOptions(args: readonly string[]): MatrixOptions | 'he
   const values = parse(args);
   if (values.help === true) return 'help';
   return {
-    protocols: choices('--protocol', values.protocol, PROTOCOLS),
+    protocols: choices('--protocol', values.protocol, PROTOCOL_NAMES),
     roles: choices('--role', values.role, ROLES),
     points: values.points ?? '',
     list: values.list === true,

@@ -1,5 +1,6 @@
 import { allCrashPoints, parseCrashPoint } from '#libs/runtime';
-import type { MatrixOptions, Protocol, Role } from './options.ts';
+import type { ProtocolName } from '../../libs/protocol/src/messages.ts';
+import type { MatrixOptions, Role } from './options.ts';
 
 /**
  * restart    the process is started again at once
@@ -11,7 +12,7 @@ export type Mode = 'restart' | 'takeover' | 'alone' | 'absent';
 
 export interface Cell {
   readonly point: string;
-  readonly protocol: Protocol;
+  readonly protocol: ProtocolName;
   readonly role: Role;
   readonly scenario: string;
   /** Others in which this process came by, to be tried when the first one does not bring it there again. */
@@ -25,7 +26,7 @@ export interface Cell {
 
 /** In which scenario which process came by which crash points. */
 export interface Sighting {
-  readonly protocol: Protocol;
+  readonly protocol: ProtocolName;
   readonly scenario: string;
   readonly process: string;
   readonly points: readonly string[];
@@ -56,12 +57,12 @@ export function planCells(sightings: readonly Sighting[], options: Pick<MatrixOp
 /** Cells with the same set of processes one after the other. */
 const MODES: readonly Mode[] = ['restart', 'absent', 'alone', 'takeover'];
 
-function concerns(name: string, protocols: readonly Protocol[]): boolean {
+function concerns(name: string, protocols: readonly ProtocolName[]): boolean {
   const { protocol } = parseCrashPoint(name)!;
   return protocol === null || (protocols as readonly string[]).includes(protocol);
 }
 
-function cellsOf(sightings: readonly Sighting[], protocol: Protocol): readonly Cell[] {
+function cellsOf(sightings: readonly Sighting[], protocol: ProtocolName): readonly Cell[] {
   const scenarios = new Map<string, string>();
   for (const { scenario, points } of sightings) for (const point of points) if (isOf(point, protocol) && !scenarios.has(point)) scenarios.set(point, scenario);
   return [...scenarios].flatMap(([point, scenario], i) => {
@@ -76,12 +77,12 @@ function cellsOf(sightings: readonly Sighting[], protocol: Protocol): readonly C
 }
 
 /** A point without a protocol belongs to all of them. */
-function isOf(point: string, protocol: Protocol): boolean {
+function isOf(point: string, protocol: ProtocolName): boolean {
   const parsed = parseCrashPoint(point);
   return parsed !== null && (parsed.protocol === null || parsed.protocol === protocol);
 }
 
-function modesFor(point: string, protocol: Protocol, role: Role, scenario: string, victim: string): readonly Mode[] {
+function modesFor(point: string, protocol: ProtocolName, role: Role, scenario: string, victim: string): readonly Mode[] {
   // Who plays the silent coordinator cannot die in that part, and where it is silent nobody gets an answer without it.
   if (scenario.startsWith('silent')) return ['restart'];
   if (role === 'coordinator') return protocol === '3pc' || protocol === 'paxos-commit' ? ['restart', 'alone', 'takeover'] : ['restart', 'takeover'];

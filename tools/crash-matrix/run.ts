@@ -5,7 +5,8 @@ import { openDataDir } from '../stack/data-dir.ts';
 import { startKafka } from '../stack/kafka.ts';
 import { startPostgres } from '../stack/postgres.ts';
 import { type CellResult, runCell } from './cell.ts';
-import type { MatrixOptions, Protocol } from './options.ts';
+import type { ProtocolName } from '../../libs/protocol/src/messages.ts';
+import type { MatrixOptions } from './options.ts';
 import { type Cell, type Plan, planCells, type Sighting } from './plan.ts';
 import { describeCell, renderReport, reportOf } from './report.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -82,7 +83,7 @@ async function discover(stage: WorldHolder, options: MatrixOptions, { say }: Con
   const began = Date.now();
   const sightings: Sighting[] = [];
   const world = await stage.get();
-  const protocols: Protocol[] = [];
+  const protocols: ProtocolName[] = [];
   for (const protocol of options.protocols) {
     for (const scenario of SCENARIOS.filter((one) => one.protocols.includes(protocol))) {
       sightings.push(...(await world.explore(protocol, scenario)));

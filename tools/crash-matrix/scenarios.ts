@@ -3,26 +3,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransactionRequest } from '#libs/client';
 import { checkoutRequest } from '../../libs/shop/src/checkout-request.ts';
 import type { Cluster } from '../../test/support/cluster.ts';
-import type { Protocol } from './options.ts';
+import { PROTOCOL_NAMES, type ProtocolName } from '../../libs/protocol/src/messages.ts';
 import { becomes, countIn, undecided, undecidedAt, unended } from './quiet.ts';
 import type { Ask, Traffic } from './traffic.ts';
 
 /** Some transactions, most of them at once, and what happens to the processes meanwhile. May be played several times. */
 export interface Scenario {
   readonly name: string;
-  readonly protocols: readonly Protocol[];
+  readonly protocols: readonly ProtocolName[];
   /** Resolves when nothing more is done to the processes; clients may still wait then. */
   play(stage: Stage): Promise<void>;
 }
 
 export interface Stage {
   readonly cluster: Cluster;
-  readonly protocol: Protocol;
+  readonly protocol: ProtocolName;
   readonly traffic: Traffic;
 }
 
-const ATOMIC: readonly Protocol[] = ['2pc', '3pc', 'paxos-commit'];
-const ALL: readonly Protocol[] = [...ATOMIC, 'saga'];
+const ATOMIC: readonly ProtocolName[] = ['2pc', '3pc', 'paxos-commit'];
 
 /** Long enough for a process to be started again in between, short enough to be waited for when it is not. */
 const TIMEOUT_MS = 4_000;
@@ -38,8 +37,8 @@ const RESOLVED_MS = 8_000;
 
 /** Ordered: a crash point is tried in the first scenario that reaches it. */
 export const SCENARIOS: readonly Scenario[] = [
-  { name: 'yes', protocols: ALL, play: async ({ protocol, traffic }) => traffic.ask(checkouts(protocol, 6)) },
-  { name: 'no', protocols: ALL, play: async ({ protocol, traffic }) => traffic.ask([...checkouts(protocol, 2), ...refusals(protocol, 4)]) },
+  { name: 'yes', protocols: PROTOCOL_NAMES, play: async ({ protocol, traffic }) => traffic.ask(checkouts(protocol, 6)) },
+  { name: 'no', protocols: PROTOCOL_NAMES, play: async ({ protocol, traffic }) => traffic.ask([...checkouts(protocol, 2), ...refusals(protocol, 4)]) },
   { name: 'one phase', protocols: ['2pc'], play: async ({ traffic }) => traffic.ask([...debits(3), ...refusedDebits(1)]) },
   { name: 'timeout', protocols: ATOMIC, play: whileStopped('inventory', ({ protocol }) => checkouts(protocol, 4, SHORT_TIMEOUT_MS)) },
   { name: 'one phase, timeout', protocols: ['2pc'], play: whileStopped('payments', () => debits(3, SHORT_TIMEOUT_MS)) },
@@ -128,12 +127,12 @@ async function silence({ cluster, protocol, traffic }: Stage, asks: readonly Ask
   }
 }
 
-function checkouts(protocol: Protocol, count: number, timeoutMs = TIMEOUT_MS): readonly Ask[] {
+function checkouts(protocol: ProtocolName, count: number, timeoutMs = TIMEOUT_MS): readonly Ask[] {
   return Array.from({ length: count }, () => ({ request: request(protocol, checkout(), timeoutMs), refused: false }));
 }
 
 /** Half of them refused by payments, half by inventory, or all by one. */
-function refusals(protocol: Protocol, count: number, by: 'either' | 'inventory' = 'either'): readonly Ask[] {
+function refusals(protocol: ProtocolName, count: number, by: 'either' | 'inventory' = 'either'): readonly Ask[] {
   return Array.from({ length: count }, (_, i) => {
     const changed = by === 'either' && i % 2 === 0 ? { amountCents: 2_000_000 } : { sku: 's-none' };
     return { request: request(protocol, { ...checkout(), ...changed }, TIMEOUT_MS), refused: true };
@@ -151,7 +150,7 @@ function refusedDebits(count: number): readonly Ask[] {
   return debits(count, TIMEOUT_MS, 2_000_000);
 }
 
-function request(protocol: Protocol, wanted: ReturnType<typeof checkout>, timeoutMs: number): TransactionRequest {
+function request(protocol: ProtocolName, wanted: ReturnType<typeof checkout>, timeoutMs: number): TransactionRequest {
   return { ...checkoutRequest(protocol, wanted), timeoutMs } as TransactionRequest;
 }
 

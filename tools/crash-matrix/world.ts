@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Txid } from '#libs/protocol';
 import { Cluster, type ClusterOptions, type ServiceProcess } from '../../test/support/cluster.ts';
-import type { Protocol } from './options.ts';
+import type { ProtocolName } from '../../libs/protocol/src/messages.ts';
 import type { Sighting } from './plan.ts';
 import { quiet } from './quiet.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
@@ -63,7 +63,7 @@ export class World {
   }
 
   /** Plays a scenario once, to see which crash points it comes by. */
-  async explore(protocol: Protocol, scenario: Scenario): Promise<readonly Sighting[]> {
+  async explore(protocol: ProtocolName, scenario: Scenario): Promise<readonly Sighting[]> {
     const processes = this.cluster.processes().filter((p) => p.alive);
     const fileOf = (process: ServiceProcess): string => path.join(this.folder, `${protocol} ${scenario.name} ${process.instance}`.replaceAll(/[^a-z0-9-]+/g, '_'));
     for (const process of processes) process.arm(`record:${fileOf(process)}`);

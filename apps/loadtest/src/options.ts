@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
-import { type Protocol, PROTOCOLS } from './protocols.js';
+import { PROTOCOL_NAMES, type ProtocolName } from '#libs/protocol';
 
 export interface LoadOptions {
   readonly concurrencies: readonly number[];
   /** Arrivals a second of an open loop; null: closed loops. */
   readonly ratePerSecond: number | null;
-  readonly protocol: Protocol;
+  readonly protocol: ProtocolName;
   readonly seconds: number;
   readonly warmupSeconds: number;
   readonly coordinatorUrls: readonly string[];
@@ -22,7 +22,7 @@ export interface LoadOptions {
 export const LOAD_HELP = `npm run load -- [options]      checkouts: closed loops beside the same checkout as one local transaction, or an open loop
 
   --rate R             open loop: so many arrivals a second, answered or not; latency counts from the intended start (default: closed loops)
-  --protocol P         ${PROTOCOLS.join(', ')} (default 2pc)
+  --protocol P         ${PROTOCOL_NAMES.join(', ')} (default 2pc)
   --concurrency LIST   clients, comma separated              (default 1,16,64,256)
   --seconds N          measured seconds of each run, 1..600  (default 10)
   --warmup N           seconds before it, 0..600             (default 3)
@@ -78,9 +78,9 @@ function httpWay(text: string): 'one' | 'gathered' {
   return text;
 }
 
-function protocolOf(text: string): Protocol {
-  const protocol = PROTOCOLS.find((name) => name === text);
-  if (protocol === undefined) throw new OptionError(`--protocol takes ${PROTOCOLS.join(', ')}, got "${text}"`);
+function protocolOf(text: string): ProtocolName {
+  const protocol = PROTOCOL_NAMES.find((name) => name === text);
+  if (protocol === undefined) throw new OptionError(`--protocol takes ${PROTOCOL_NAMES.join(', ')}, got "${text}"`);
   return protocol;
 }
 

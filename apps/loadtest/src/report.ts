@@ -1,8 +1,8 @@
 import type { ClosedLoopResult } from './closed-loop.js';
-import type { Protocol } from './protocols.js';
+import type { ProtocolName } from '#libs/protocol';
 
 export interface LoadRun {
-  readonly way: `concordat ${Protocol}, ${'one' | 'gathered'}` | 'local transaction';
+  readonly way: `concordat ${ProtocolName}, ${'one' | 'gathered'}` | 'local transaction';
   readonly result: ClosedLoopResult;
 }
 

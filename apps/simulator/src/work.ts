@@ -1,13 +1,11 @@
 /** A slice of a campaign, and how slices add up; the same in this thread and in others. */
-import type { ProtocolName } from '#libs/protocol';
+import { PROTOCOL_NAMES } from '#libs/protocol';
 import {
   mergeCampaigns, mergeDriverSeeds, protocolUnderTest, runDriverSeeds, runSeeds, type CampaignResult, type DriverRunOptions, type DriverSeedsResult, type Overrides,
   type ProtocolUnderTest,
 } from '#libs/simulator';
 import { factoryOf, mutantNamed } from './mutant.js';
 import { readFaults, type Job } from './simulate-options.js';
-
-const LIVE: readonly ProtocolName[] = ['2pc', '3pc', 'paxos-commit', 'saga'];
 
 /** What both kinds of campaign tell. */
 export type SliceResult = CampaignResult | DriverSeedsResult;
@@ -27,7 +25,7 @@ export function overridesOf({ faults, transactions, coordinators }: Job): Overri
 
 export function driverOverridesOf({ protocol, faults, nodes, transactions, coordinators }: Job): Omit<DriverRunOptions, 'seed'> {
   return {
-    protocols: protocol === 'mixed' ? LIVE : LIVE.filter((name) => name === protocol),
+    protocols: protocol === 'mixed' ? PROTOCOL_NAMES : PROTOCOL_NAMES.filter((name) => name === protocol),
     calm: faults.trim() === 'none', faults: readFaults(true, faults),
     ...(nodes !== null && { participants: nodes }), ...(transactions !== null && { transactions }), ...(coordinators !== null && { coordinators }),
   };

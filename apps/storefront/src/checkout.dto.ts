@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { PROTOCOL_NAMES } from '#libs/protocol';
 import { IsIn, IsInt, IsOptional, IsString, Length, Matches, Max, Min } from 'class-validator';
 
-const PROTOCOLS = ['2pc', '3pc', 'paxos-commit', 'saga'] as const;
 /** Ids travel in URLs and logs. */
 const ID = /^[\w.:@-]+$/;
 const ID_MESSAGE = 'takes letters, digits and any of _ . : @ -';
@@ -27,7 +27,7 @@ export class CheckoutDto {
   @IsInt() @Min(1) @Max(1_000_000_000_000)
   amountCents: number;
 
-  @ApiProperty({ enum: PROTOCOLS, required: false, default: '2pc' })
-  @IsOptional() @IsIn(PROTOCOLS)
-  protocol?: (typeof PROTOCOLS)[number];
+  @ApiProperty({ enum: PROTOCOL_NAMES, required: false, default: '2pc' })
+  @IsOptional() @IsIn(PROTOCOL_NAMES)
+  protocol?: (typeof PROTOCOL_NAMES)[number];
 }

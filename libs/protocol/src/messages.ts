@@ -4,7 +4,8 @@ import type { SagaOutcome, SagaStepKind } from './saga/types.js';
 import type { ThreePhaseMessage } from './three-phase-commit/messages.js';
 import type { Txid } from './txid.js';
 
-export type ProtocolName = '2pc' | '3pc' | 'paxos-commit' | 'saga';
+export const PROTOCOL_NAMES = ['2pc', '3pc', 'paxos-commit', 'saga'] as const;
+export type ProtocolName = (typeof PROTOCOL_NAMES)[number];
 
 /** The word of the decision register. */
 export type Decision = 'COMMIT' | 'ABORT';

@@ -1,4 +1,4 @@
-import { PROTOCOLS } from '../submit/body-schemas.js';
+import { PROTOCOL_NAMES } from '#libs/protocol';
 import { STATUSES } from './statuses.js';
 
 /** JSON Schemas of answers, for the API's documentation. */
@@ -38,7 +38,7 @@ export const TRANSACTION_SCHEMA = {
   required: ['id', 'protocol', 'status', 'decision', 'createdAt', 'deadlineAt', 'decidedAt', 'finishedAt', 'reason', 'branches', 'attention', 'resolved', 'metadata'],
   properties: {
     id: { type: 'string', format: 'uuid' },
-    protocol: { type: 'string', enum: [...PROTOCOLS] },
+    protocol: { type: 'string', enum: [...PROTOCOL_NAMES] },
     status: {
       type: 'string', enum: [...STATUSES],
       description: '2pc, 3pc, paxos-commit: pending, committed, aborted. saga: running (also once it is decided that it completes), completed, compensating, compensated; needs-attention instead of running or compensating while it needs a person',

@@ -1,8 +1,8 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsNotEmpty, IsNumber, IsOptional, IsString, Matches, Max, MaxLength, Min, ValidateIf } from 'class-validator';
+import { PROTOCOL_NAMES } from '#libs/protocol';
 import type { TransactionStatus } from '#libs/runtime';
-import { PROTOCOLS } from '../submit/body-schemas.js';
 import { STATUSES } from './statuses.js';
 
 /** Query strings and small bodies. The body of a transaction, which is on the hot path, has a reader of its own. */
@@ -50,9 +50,9 @@ export class ListQuery extends PageQuery {
   @IsIn([...STATUSES])
   status?: TransactionStatus;
 
-  @ApiProperty({ enum: PROTOCOLS, required: false })
+  @ApiProperty({ enum: PROTOCOL_NAMES, required: false })
   @IsOptional()
-  @IsIn([...PROTOCOLS])
+  @IsIn([...PROTOCOL_NAMES])
   protocol?: '2pc' | '3pc' | 'paxos-commit' | 'saga';
 
   @ApiProperty({ type: String, required: false, description: 'Name of a participant of one of the branches' })

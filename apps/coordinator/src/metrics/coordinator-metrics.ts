@@ -1,7 +1,6 @@
-import type { ProtocolName } from '#libs/protocol';
+import { PROTOCOL_NAMES, type ProtocolName } from '#libs/protocol';
 import type { CoordinatorDriver, FlushStats, TransactionView } from '#libs/runtime';
 import { Counter, Gauge, Histogram, Registry } from '#libs/service';
-import { PROTOCOLS } from '../submit/body-schemas.js';
 import type { OpenCounts } from './open-counts.js';
 import { OutcomeCounts, outcomeOf } from './outcome-counts.js';
 
@@ -61,7 +60,7 @@ export class CoordinatorMetrics {
       labelNames: ['protocol', 'state'], registers,
       async collect() {
         const counts = await open.read();
-        for (const protocol of PROTOCOLS) {
+        for (const protocol of PROTOCOL_NAMES) {
           const of = counts?.get(protocol);
           this.set({ protocol, state: 'undecided' }, of?.undecided ?? NaN);
           this.set({ protocol, state: 'in-doubt' }, of?.overdue ?? NaN);
@@ -74,7 +73,7 @@ export class CoordinatorMetrics {
       name: 'concordat_oldest_undecided_seconds', help: 'Age of the oldest undecided transaction in the shards of this instance', labelNames: ['protocol'], registers,
       async collect() {
         const counts = await open.read();
-        for (const protocol of PROTOCOLS) this.set({ protocol }, (counts?.get(protocol)?.oldestUndecidedMs ?? NaN) / 1000);
+        for (const protocol of PROTOCOL_NAMES) this.set({ protocol }, (counts?.get(protocol)?.oldestUndecidedMs ?? NaN) / 1000);
       },
     });
     void [byState, oldest];

@@ -1,6 +1,5 @@
-import type { ProtocolName } from '#libs/protocol';
+import { PROTOCOL_NAMES, type ProtocolName } from '#libs/protocol';
 import type { OpenTransactions } from '#libs/postgres';
-import { PROTOCOLS } from '../submit/body-schemas.js';
 
 type Counts = Omit<OpenTransactions, 'protocol'>;
 
@@ -27,7 +26,7 @@ export class OpenCounts {
   private async load(): Promise<ReadonlyMap<ProtocolName, Counts> | null> {
     try {
       const found = new Map((await this.count()).map(({ protocol, ...counts }) => [protocol, counts]));
-      return new Map(PROTOCOLS.map((protocol) => [protocol, found.get(protocol) ?? NONE]));
+      return new Map(PROTOCOL_NAMES.map((protocol) => [protocol, found.get(protocol) ?? NONE]));
     } catch (error) {
       this.onError(error);
       return null;

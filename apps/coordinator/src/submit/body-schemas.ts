@@ -1,9 +1,8 @@
-import { MAX_SAGA_STEPS, type ProtocolName } from '#libs/protocol';
+import { MAX_SAGA_STEPS, PROTOCOL_NAMES } from '#libs/protocol';
 import type { BodyLimits, SagaDefaults } from '../config.js';
 
 /** JSON Schemas of the body of `POST /v1/transactions`, for validation and for the API's documentation alike. */
 
-export const PROTOCOLS: readonly ProtocolName[] = ['2pc', '3pc', 'paxos-commit', 'saga'];
 export const BRANCH_PROTOCOLS = ['2pc', '3pc', 'paxos-commit'] as const;
 
 export const MAX_BRANCHES = 64;
@@ -37,7 +36,7 @@ export function branchesSchema({ maxTimeoutMs, defaultTimeoutMs }: BodyLimits): 
     required: ['protocol', 'branches'],
     additionalProperties: false,
     properties: {
-      protocol: { type: 'string', enum: PROTOCOLS },
+      protocol: { type: 'string', enum: PROTOCOL_NAMES },
       branches: {
         type: 'array', minItems: 1, maxItems: MAX_BRANCHES,
         items: { type: 'object', required: ['participant', 'operation', 'payload'], additionalProperties: false, properties: WORK },
