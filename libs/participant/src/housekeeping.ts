@@ -1,5 +1,5 @@
-import { checkRetention, createPool, Housekeeper, type HousekeepingReport, type Pool } from '#libs/postgres';
-import { ConfigError, Counter, Gauge, type Logger, type Registry } from '#libs/service';
+import { checkRetention, createPool, Housekeeper, type Pool } from '#libs/postgres';
+import { ConfigError, HousekeepingWatch, type Logger, type Registry } from '#libs/service';
 import type { AppSettings, BranchRetention, InboxRetention } from './app-settings.js';
 
 const HOUR_MS = 3_600_000;
@@ -36,22 +36,16 @@ export function checkBranchRetention({ hours }: BranchRetention, inbox: InboxRet
 export class BranchHousekeeping {
   private readonly pool: Pool;
   private readonly housekeeper: Housekeeper;
-  private readonly runs: Counter<'result'>;
-  private readonly deleted: Counter<'table'>;
-  private readonly dropped: Counter;
-  private readonly lastRun: Gauge;
 
-  constructor(private readonly settings: AppSettings, registry: Registry, private readonly logger: Logger) {
+  constructor(private readonly settings: AppSettings, registry: Registry, logger: Logger) {
     const { name, databaseUrl, retention: { hours, partitionHours } } = settings;
-    const registers = [registry];
-    this.runs = new Counter({ name: 'concordat_housekeeping_runs_total', help: 'done; elsewhere: another instance was at it; failed', labelNames: ['result'], registers });
-    this.deleted = new Counter({ name: 'concordat_housekeeping_rows_deleted_total', help: 'Old rows deleted one by one', labelNames: ['table'], registers });
-    this.dropped = new Counter({ name: 'concordat_housekeeping_partitions_dropped_total', help: 'Partitions of ended branches dropped', registers });
-    this.lastRun = new Gauge({ name: 'concordat_housekeeping_last_run_timestamp_seconds', help: 'When this instance last kept house, since the epoch', registers });
-    this.pool = createPool(databaseUrl, { max: 1, applicationName: `concordat-${name}-housekeeping`, onError: (error) => this.failed(error) });
+    const watch = new HousekeepingWatch(registry, logger, {
+      contents: 'ended branches', unfinished: 'branches that are old enough to go are in doubt; their partitions stay',
+    });
+    this.pool = createPool(databaseUrl, { max: 1, applicationName: `concordat-${name}-housekeeping`, onError: (error) => watch.failed(error) });
     this.housekeeper = new Housekeeper(this.pool, {
       role: 'participant', keepMs: hours * HOUR_MS, partitionMs: Math.ceil(partitionHours * HOUR_MS),
-      onRun: (report) => this.ran(report), onError: (error) => this.failed(error),
+      onRun: (report) => watch.ran(report), onError: (error) => watch.failed(error),
     });
   }
 
@@ -63,19 +57,5 @@ export class BranchHousekeeping {
   async stop(): Promise<void> {
     await this.housekeeper.stop();
     await this.pool.end();
-  }
-
-  private ran(report: HousekeepingReport): void {
-    this.runs.inc({ result: report.ran ? 'done' : 'elsewhere' });
-    if (!report.ran) return;
-    this.lastRun.setToCurrentTime();
-    this.dropped.inc(report.dropped.length);
-    for (const [table, rows] of Object.entries(report.deleted)) this.deleted.inc({ table }, rows);
-    if (report.unfinished.length > 0) this.logger.warn({ txids: report.unfinished }, 'branches that are old enough to go are in doubt; their partitions stay');
-  }
-
-  private failed(error: unknown): void {
-    this.runs.inc({ result: 'failed' });
-    this.logger.warn({ err: error }, 'housekeeping failed; it is tried again later');
   }
 }

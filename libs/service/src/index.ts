@@ -12,5 +12,6 @@ export * from './authenticator.js';
 export * from './auth.guard.js';
 export * from './health.js';
 export * from './metrics.js';
+export * from './housekeeping-watch.js';
 export * from './http-app.js';
 export * from './openapi.js';
