@@ -2,13 +2,11 @@
 import { build } from './build.ts';
 import { HELP, parseMatrixOptions, UsageError } from './crash-matrix/options.ts';
 import { isSetupError } from './stack/setup-error.ts';
+import { untilEnded } from './stack/until-ended.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-let end!: () => void;
-const ending = new Promise<void>((resolve) => { end = resolve; });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
-process.on('disconnect', end);
+const { ending } = untilEnded();
 // The reader of our output may be gone before us; that must not keep us from cleaning up.
 for (const out of [process.stdout, process.stderr]) out.on('error', () => undefined);
 

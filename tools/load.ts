@@ -6,23 +6,19 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from './build.ts';
 import { type DataDir, openDataDir } from './stack/data-dir.ts';
-import { startKafka } from './stack/kafka.ts';
-import { startPostgres } from './stack/postgres.ts';
 import { isSetupError } from './stack/setup-error.ts';
-import { prepareDatabases } from './start/databases.ts';
+import { untilEnded } from './stack/until-ended.ts';
 import { LogLines } from './start/log-lines.ts';
 import { participantsKnown, servicesReady } from './start/ready.ts';
+import { startOwnServers } from './start/servers.ts';
 import { serviceEnv } from './start/service-env.ts';
-import { type Database, DATABASES, portVariable, type Service, SERVICES, settingsFrom, urlOf, withFreePorts } from './start/settings.ts';
+import { portVariable, type Service, SERVICES, settingsFrom, urlOf, withFreePorts } from './start/settings.ts';
 import { Supervisor } from './start/supervisor.ts';
 
 const LOADTEST = fileURLToPath(new URL('../dist/apps/loadtest/src/', import.meta.url));
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-let end!: () => void;
-const ending = new Promise<void>((resolve) => { end = resolve; });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
-process.on('disconnect', end);
+const { ending, end } = untilEnded();
 
 /** Answers the load tester's exit code; 130 when stopped from outside. */
 async function main(args: readonly string[]): Promise<number> {
@@ -53,15 +49,10 @@ async function understands(args: readonly string[]): Promise<boolean> {
 
 async function measure(args: readonly string[], dataDir: DataDir, cleanup: (() => Promise<void>)[]): Promise<number> {
   say('starting PostgreSQL, Kafka and the services ...');
-  const postgres = await startPostgres(dataDir, { log: say });
-  cleanup.push(() => postgres.stop());
-  const kafka = await startKafka(dataDir, { ports: {}, log: say });
-  cleanup.push(() => kafka.stop());
-  const urls = Object.fromEntries(DATABASES.map((name) => [name, postgres.url(name)])) as Record<Database, string>;
-  await prepareDatabases(urls, say);
+  const { postgres, kafka, databaseUrls } = await startOwnServers(dataDir, cleanup, say);
 
   const settings = await withFreePorts(settingsFrom({ CONCORDAT_DATA_DIR: dataDir.path, ...Object.fromEntries(SERVICES.map((name) => [portVariable(name), '0'])) }));
-  const env = serviceEnv(settings, { databaseUrls: urls, brokers: kafka.brokers }, { PATH: process.env.PATH, LOG_LEVEL: 'warn' });
+  const env = serviceEnv(settings, { databaseUrls, brokers: kafka.brokers }, { PATH: process.env.PATH, LOG_LEVEL: 'warn' });
   const supervisor = new Supervisor({ records: dataDir.records, lines: new LogLines(), env, onFatal: (error) => { say(error.message); end(); } });
   cleanup.push(() => supervisor.stop());
   for (const name of SERVICES) supervisor.start(name);

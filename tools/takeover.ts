@@ -2,6 +2,7 @@
 // end, then everything removed. Started by takeover.mjs.
 import { build } from './build.ts';
 import { isSetupError } from './stack/setup-error.ts';
+import { untilEnded } from './stack/until-ended.ts';
 import { type Cluster, keepLogs, startCluster } from './takeover/cluster.ts';
 import { Load } from './takeover/load.ts';
 import { optionsFrom, type Role, type TakeoverOptions, USAGE } from './takeover/options.ts';
@@ -12,10 +13,7 @@ import { eventually } from './takeover/watch.ts';
 const AUDIT_LIMIT_MS = 60_000;
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-let end!: () => void;
-const ending = new Promise<void>((resolve) => { end = resolve; });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
-process.on('disconnect', end);
+const { ending } = untilEnded();
 
 /** Answers 0 when everything holds, 1 when it does not, 2 for options that it does not take, 130 when stopped from outside. */
 async function main(args: readonly string[]): Promise<number> {

@@ -239,7 +239,7 @@ describe('a start is refused', () => {
 
   it('when a handler is missing, and leaves nothing open', async () => {
     await expect(notes(HalfNotesModule)(env, { transport })).rejects.toMatchObject({ code: 'INVALID_PARTICIPANT', problem: 'MISSING_HANDLER', message: "operation 'note' of HalfNotes has no prepare handler; add a method with @Prepare or @PrepareMany('note')" });
-    expect(await connectionsOf('concordat-notes')).toBe(0);
+    await eventually('no connection is left', async () => { expect(await connectionsOf('concordat-notes')).toBe(0); });
   }, 30_000);
 
   it('when no class serves the participant', async () => {

@@ -6,6 +6,7 @@ import { checkInvariants, createPool, type DatabaseRole, type InvariantReport, m
 import type { TransactionOutcome, Txid } from '#libs/protocol';
 import { choosePort } from '../../tools/stack/ports.ts';
 import type { ProcessRecords } from '../../tools/stack/process-records.ts';
+import { writeTokens } from '../../tools/stack/tokens.ts';
 import { eventually } from './eventually.ts';
 import { ServiceProcess } from './service-process.ts';
 
@@ -210,13 +211,6 @@ function databaseUrl(adminUrl: string, database: string): string {
   const url = new URL(adminUrl);
   url.pathname = `/${database}`;
   return url.href;
-}
-
-function writeTokens(file: string): Record<'submit' | 'read' | 'operate', string> {
-  const token = (): string => randomBytes(32).toString('base64url');
-  const tokens = { submit: token(), read: token(), operate: token() };
-  fs.writeFileSync(file, JSON.stringify(tokens), { mode: 0o600 });
-  return tokens;
 }
 
 /** Ports that were free a moment ago, all different. */

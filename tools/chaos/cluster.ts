@@ -1,16 +1,15 @@
 // The real stack, every process of which reaches its servers through proxies of its own.
-import { randomBytes } from 'node:crypto';
-import fs from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { createPool, migrate, seedShop } from '#libs/postgres';
+import { createPool } from '#libs/postgres';
 import type { DataDir } from '../stack/data-dir.ts';
 import { type Kafka, type ProxiedListener, startKafka } from '../stack/kafka.ts';
 import { choosePort, isPortFree } from '../stack/ports.ts';
 import { type Postgres, startPostgres } from '../stack/postgres.ts';
-import { SetupError } from '../stack/setup-error.ts';
+import { ServiceProcess, type UnaskedEnd } from '../start/service-process.ts';
+import { type Tokens, writeTokens } from '../stack/tokens.ts';
+import { prepareDatabases } from '../start/databases.ts';
+import { participantsKnown } from '../start/ready.ts';
 import { TcpProxy } from './proxy.ts';
 import type { ProcessName, ServerName, ServiceName } from './schedule.ts';
-import { ServiceProcess, type UnaskedEnd } from './service-process.ts';
 
 export type DatabaseName = ServiceName;
 export type Pools = Readonly<Record<DatabaseName, ReturnType<typeof createPool>>>;
@@ -26,12 +25,6 @@ export interface ClusterOptions {
   /** Added to every process's environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly onUnaskedEnd: (end: UnaskedEnd) => void;
-}
-
-export interface Tokens {
-  readonly submit: string;
-  readonly read: string;
-  readonly operate: string;
 }
 
 export class ChaosCluster {
@@ -60,10 +53,9 @@ export class ChaosCluster {
       startPostgres(dataDir, { log }).then((server) => { undo.push(() => server.stop()); return server; }),
       startKafka(dataDir, { log, proxied: [...ways.values()].map((way) => way.listener) }).then((server) => { undo.push(() => server.stop()); return server; }),
     ]);
-    await Promise.all(DATABASES.map((name) => migrate(postgres.url(name), name)));
+    await prepareDatabases(Object.fromEntries(DATABASES.map((name) => [name, postgres.url(name)])) as Record<DatabaseName, string>, log);
     const pools = Object.fromEntries(DATABASES.map((name) => [name, createPool(postgres.url(name), { max: 3, applicationName: 'chaos', statementTimeoutMs: 60_000 })])) as unknown as Pools;
     undo.push(async () => void (await Promise.allSettled(Object.values(pools).map((pool) => pool.end()))));
-    await Promise.all(DATABASES.map((name) => seedShop(name, (sql) => pools[name].query(sql))));
 
     const proxies = new Map<string, TcpProxy>();
     undo.push(async () => void (await Promise.all([...proxies.values()].map((proxy) => proxy.close()))));
@@ -78,7 +70,7 @@ export class ChaosCluster {
     const cluster = new ChaosCluster({ postgres, kafka, processes, pools, tokens, proxies });
     for (const process of processes.values()) process.start();
     await Promise.all([...processes.values()].map((process) => process.ready()));
-    await cluster.participantsKnown(60_000);
+    for (const url of cluster.coordinatorUrls) await participantsKnown({ url, submitToken: tokens.submit, readToken: tokens.read }, PARTICIPANTS);
     return cluster;
   }
 
@@ -102,22 +94,6 @@ export class ChaosCluster {
       process.resume();
       process.start();
     }
-  }
-
-  /** Resolves when every coordinator lists the three participants. */
-  async participantsKnown(limitMs: number): Promise<void> {
-    let missing = '';
-    for (const deadline = Date.now() + limitMs; Date.now() < deadline; await sleep(100)) {
-      const lists = await Promise.all(this.coordinatorUrls.map((url) => this.get(url, '/v1/participants').catch((error: Error) => error.message)));
-      missing = lists.find((list) => !PARTICIPANTS.every((name) => list.includes(`"${name}"`))) ?? '';
-      if (missing === '') return;
-    }
-    throw new SetupError('SERVICE_FAILED', `not all participants announced themselves within ${limitMs / 1000} s: ${missing.slice(0, 500)}`);
-  }
-
-  async get(url: string, path: string): Promise<string> {
-    const response = await fetch(url + path, { headers: { authorization: `Bearer ${this.tokens.read}` }, signal: AbortSignal.timeout(5_000) });
-    return response.text();
   }
 }
 
@@ -170,11 +146,4 @@ async function makeProcesses(options: ClusterOptions, servers: { readonly postgr
     }));
   }
   return processes;
-}
-
-function writeTokens(file: string): Tokens {
-  const token = (): string => randomBytes(32).toString('base64url');
-  const tokens = { submit: token(), read: token(), operate: token() };
-  fs.writeFileSync(file, JSON.stringify(tokens), { mode: 0o600 });
-  return tokens;
 }

@@ -3,7 +3,7 @@ import type { InjectedFault } from './inject.ts';
 import type { Recovery } from './recovery.ts';
 import { describeFault } from './schedule.ts';
 import type { Second } from './series.ts';
-import type { UnaskedEnd } from './service-process.ts';
+import type { UnaskedEnd } from '../start/service-process.ts';
 import type { TrafficTotals } from './traffic.ts';
 import type { DoubtSample } from './watch.ts';
 

@@ -11,7 +11,7 @@ import { recoveries } from './recovery.ts';
 import type { ChaosReport, Violation } from './report.ts';
 import { requestSource } from './requests.ts';
 import { describeFault, type Fault, makeSchedule, PROCESSES } from './schedule.ts';
-import type { UnaskedEnd } from './service-process.ts';
+import type { UnaskedEnd } from '../start/service-process.ts';
 import type { Setting } from './setting.ts';
 import { Traffic } from './traffic.ts';
 import { Watch } from './watch.ts';

@@ -8,7 +8,7 @@ import { HttpLoad } from './http-load.ts';
 import { sampleMemory } from './memory.ts';
 import type { MemorySample } from './memory.ts';
 import type { ProcessName } from './schedule.ts';
-import type { UnaskedEnd } from './service-process.ts';
+import type { UnaskedEnd } from '../start/service-process.ts';
 import type { Setting } from './setting.ts';
 
 /** One process of each kind. */

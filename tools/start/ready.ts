@@ -26,9 +26,10 @@ export async function participantsKnown({ url, readToken }: Coordinator, names: 
   throw new SetupError('SERVICE_FAILED', `not all of ${names.join(', ')} announced themselves to the coordinator within 60 s`);
 }
 
-async function problemOf(url: string): Promise<string | null> {
+/** What `/health/ready` says is missing; null when it is ready. */
+export async function problemOf(url: string, limitMs = 5_000): Promise<string | null> {
   try {
-    const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5_000) });
+    const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(limitMs) });
     return response.ok ? null : (await response.text()).slice(0, 300);
   } catch (error) {
     return `no answer at ${url}: ${((error as Error).cause as Error | undefined)?.message ?? (error as Error).message}`;

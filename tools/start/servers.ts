@@ -2,6 +2,7 @@ import type { DataDir } from '../stack/data-dir.ts';
 import { type Kafka, startKafka } from '../stack/kafka.ts';
 import { type Postgres, startPostgres } from '../stack/postgres.ts';
 import { isSetupError, type SetupErrorCode } from '../stack/setup-error.ts';
+import { prepareDatabases } from './databases.ts';
 import { type Database, DATABASES, type Settings } from './settings.ts';
 
 /** Wanted for the embedded servers, so that tools find them again; when taken, any free one. */
@@ -38,6 +39,23 @@ export async function startServers(settings: Settings, dataDir: DataDir, log: (l
     ],
     stop,
   };
+}
+
+export interface OwnServers {
+  readonly postgres: Postgres;
+  readonly kafka: Kafka;
+  readonly databaseUrls: Readonly<Record<Database, string>>;
+}
+
+/** Embedded servers on any ports, with databases ready to use. @param cleanup is given what has to be undone, also when this fails midway */
+export async function startOwnServers(dataDir: DataDir, cleanup: (() => Promise<void>)[], log: (line: string) => void): Promise<OwnServers> {
+  const postgres = await startPostgres(dataDir, { log });
+  cleanup.push(() => postgres.stop());
+  const kafka = await startKafka(dataDir, { ports: {}, log });
+  cleanup.push(() => kafka.stop());
+  const databaseUrls = Object.fromEntries(DATABASES.map((name) => [name, postgres.url(name)])) as Record<Database, string>;
+  await prepareDatabases(databaseUrls, log);
+  return { postgres, kafka, databaseUrls };
 }
 
 async function embeddedPostgres(settings: Settings, dataDir: DataDir, log: (line: string) => void): Promise<Postgres | null> {

@@ -2,14 +2,12 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { openDataDir } from '../stack/data-dir.ts';
-import { startKafka } from '../stack/kafka.ts';
 import { choosePort } from '../stack/ports.ts';
-import { startPostgres } from '../stack/postgres.ts';
-import { prepareDatabases } from '../start/databases.ts';
+import { ServiceProcess } from '../start/service-process.ts';
 import { participantsKnown } from '../start/ready.ts';
+import { startOwnServers } from '../start/servers.ts';
 import { serviceEnv } from '../start/service-env.ts';
 import { type Database, DATABASES, portVariable, SERVICES, settingsFrom, urlOf, withFreePorts } from '../start/settings.ts';
-import { Instance } from './instance.ts';
 import type { Role } from './options.ts';
 
 export const PARTICIPANTS = ['orders', 'payments', 'inventory'] as const;
@@ -24,9 +22,9 @@ export const KILLED = 'payments';
 /** Real servers, one instance of everything, and a second one of what is to be killed: more would only compete with what is measured. */
 export interface Cluster {
   /** One or two. */
-  readonly coordinators: readonly Instance[];
+  readonly coordinators: readonly ServiceProcess[];
   /** One or two instances each. */
-  readonly participants: Readonly<Record<(typeof PARTICIPANTS)[number], readonly Instance[]>>;
+  readonly participants: Readonly<Record<(typeof PARTICIPANTS)[number], readonly ServiceProcess[]>>;
   readonly pools: Readonly<Record<Database, Pool>>;
   readonly groups: GroupObserver;
   readonly submitToken: string;
@@ -59,39 +57,35 @@ export function keepLogs({ logs }: Cluster): string {
 async function start(folder: string, roles: readonly Role[], env: Readonly<Record<string, string>>, say: (line: string) => void, cleanup: (() => Promise<void>)[]): Promise<Omit<Cluster, 'stop'>> {
   const dataDir = await openDataDir(folder, say);
   cleanup.push(() => dataDir.close());
-  const postgres = await startPostgres(dataDir, { log: say });
-  cleanup.push(() => postgres.stop());
-  const kafka = await startKafka(dataDir, { ports: {}, log: say });
-  cleanup.push(() => kafka.stop());
-  const urls = Object.fromEntries(DATABASES.map((name) => [name, postgres.url(name)])) as Record<Database, string>;
-  await prepareDatabases(urls, say);
+  const { kafka, databaseUrls } = await startOwnServers(dataDir, cleanup, say);
 
   const { createPool } = await import('#libs/postgres');
   const { GroupObserver } = await import('#libs/kafka');
-  const pools = Object.fromEntries(DATABASES.map((name) => [name, createPool(urls[name], { max: 3, applicationName: 'concordat-takeover' })])) as unknown as Record<Database, Pool>;
+  const pools = Object.fromEntries(DATABASES.map((name) => [name, createPool(databaseUrls[name], { max: 3, applicationName: 'concordat-takeover' })])) as unknown as Record<Database, Pool>;
   cleanup.push(async () => { for (const pool of Object.values(pools)) await pool.end(); });
   const groups = new GroupObserver([kafka.brokers], PREFIX);
   await groups.connect();
   cleanup.push(() => groups.close());
 
   const settings = await withFreePorts(settingsFrom({ CONCORDAT_DATA_DIR: dataDir.path, ...Object.fromEntries(SERVICES.map((name) => [portVariable(name), '0'])) }));
-  const base = serviceEnv(settings, { databaseUrls: urls, brokers: kafka.brokers }, { PATH: process.env.PATH, LOG_LEVEL: 'warn', KAFKA_TOPIC_PREFIX: PREFIX, ...env });
+  const base = serviceEnv(settings, { databaseUrls, brokers: kafka.brokers }, { PATH: process.env.PATH, LOG_LEVEL: 'warn', KAFKA_TOPIC_PREFIX: PREFIX, ...env });
   const taken = Object.values(settings.ports);
-  const instances = async (service: (typeof SERVICES)[number], isKilled: boolean): Promise<readonly Instance[]> => {
-    const first = new Instance(service, `${service}-0`, urlOf(settings, service), base, dataDir);
+  const instances = async (service: (typeof SERVICES)[number], isKilled: boolean): Promise<readonly ServiceProcess[]> => {
+    const instance = (name: string, url: string, more: NodeJS.ProcessEnv): ServiceProcess => new ServiceProcess({ name, service, url, dataDir, env: { ...base, ...more, INSTANCE_ID: name } });
+    const first = instance(`${service}-0`, urlOf(settings, service), {});
     if (!isKilled) return [first];
     const port = await choosePort(undefined, taken);
     taken.push(port);
-    return [first, new Instance(service, `${service}-1`, `http://127.0.0.1:${port}`, { ...base, [portVariable(service)]: String(port) }, dataDir)];
+    return [first, instance(`${service}-1`, `http://127.0.0.1:${port}`, { [portVariable(service)]: String(port) })];
   };
   const coordinators = await instances('coordinator', roles.includes('coordinator'));
   const participants = Object.fromEntries(await Promise.all(PARTICIPANTS.map(async (name) => [name, await instances(name, name === KILLED && roles.includes('participant'))] as const))) as Cluster['participants'];
   const all = [coordinators, ...Object.values(participants)].flat();
-  cleanup.push(async () => { await Promise.all(all.map((instance) => instance.stop().exited)); });
+  cleanup.push(async () => { await Promise.all(all.map((instance) => instance.terminate())); });
   // The first one writes the tokens that the others read.
-  coordinators[0]!.spawn();
+  coordinators[0]!.start();
   await coordinators[0]!.ready();
-  for (const instance of all.slice(1)) instance.spawn();
+  for (const instance of all.slice(1)) instance.start();
   await Promise.all(all.map((instance) => instance.ready()));
   const tokens = JSON.parse(fs.readFileSync(settings.tokensFile, 'utf8')) as Record<'submit' | 'read', string>;
   for (const { url } of coordinators) await participantsKnown({ url, submitToken: tokens.submit, readToken: tokens.read }, PARTICIPANTS);

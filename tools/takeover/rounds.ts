@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ServiceProcess } from '../start/service-process.ts';
 import { type Cluster, KILLED } from './cluster.ts';
-import type { Instance } from './instance.ts';
 import type { ClientView, Load } from './load.ts';
 import type { Role } from './options.ts';
 import { acquired, allDecided, balanced, decided, isEven, longestPause, nameOf, ownersOf, regrouped, undecidedOn } from './watch.ts';
@@ -41,7 +41,7 @@ export interface Joining {
 /** What there is to watch at the moment of a loss. */
 interface Loss {
   readonly inbox: Inbox;
-  readonly instance: Instance;
+  readonly instance: ServiceProcess;
   readonly shards: readonly number[];
 }
 
@@ -51,8 +51,9 @@ const SETTLE_MS = 1_000;
 export async function killRound(cluster: Cluster, load: Load, role: Role, round: number, restartAtOnce: boolean): Promise<Takeover> {
   const loss = await choose(cluster, role, round);
   return await follow(cluster, load, loss, async () => {
-    const at = await loss.instance.kill9();
-    if (restartAtOnce) loss.instance.spawn();
+    const at = Date.now();
+    await loss.instance.kill9();
+    if (restartAtOnce) loss.instance.start();
     return { at, exited: Promise.resolve() };
   });
 }
@@ -60,15 +61,15 @@ export async function killRound(cluster: Cluster, load: Load, role: Role, round:
 /** The same with SIGTERM. */
 export async function stopRound(cluster: Cluster, load: Load, role: Role, round: number): Promise<Takeover> {
   const loss = await choose(cluster, role, round);
-  return await follow(cluster, load, loss, async () => loss.instance.stop());
+  return await follow(cluster, load, loss, async () => ({ at: Date.now(), exited: loss.instance.terminate() }));
 }
 
 /** Starts the instance that is not there, and follows the rebalance. */
-export async function joinRound(cluster: Cluster, load: Load, instance: Instance): Promise<Joining> {
+export async function joinRound(cluster: Cluster, load: Load, instance: ServiceProcess): Promise<Joining> {
   const inbox = inboxOf(instance.service);
   await sleep(SETTLE_MS);
   const from = Date.now();
-  instance.spawn();
+  instance.start();
   let began = 0;
   let shares: readonly number[] = [];
   for (; shares.length === 0; await sleep(15)) {
@@ -123,13 +124,13 @@ async function follow(cluster: Cluster, load: Load, { inbox, instance, shards }:
 }
 
 /** Starts the instance again if nobody has, and waits for even shares. */
-export async function restore(cluster: Cluster, instance: Instance): Promise<void> {
-  if (!instance.running) instance.spawn();
+export async function restore(cluster: Cluster, instance: ServiceProcess): Promise<void> {
+  instance.start();
   await instance.ready();
   await balanced(cluster, inboxOf(instance.service));
 }
 
-export function instanceOf(cluster: Cluster, name: string): Instance {
+export function instanceOf(cluster: Cluster, name: string): ServiceProcess {
   return [cluster.coordinators, ...Object.values(cluster.participants)].flat().find((instance) => instance.name === name)!;
 }
 
@@ -138,6 +139,6 @@ function inboxOf(service: string): Inbox {
 }
 
 /** As the services name themselves to Kafka. */
-function clientOf(instance: Instance): string {
+function clientOf(instance: ServiceProcess): string {
   return `${nameOf(inboxOf(instance.service))}-${instance.name}`;
 }

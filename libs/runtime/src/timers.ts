@@ -16,8 +16,9 @@ interface Entry<Name extends string> extends DueTimer<Name> {
 const COMPACT_FROM = 1024;
 
 /**
- * Many named timers on one clock timeout. They count what has elapsed: a jump of the wall clock, either way, moves none of them. A heap by time; a replaced or cancelled entry stays in it as a dead one until it
- * comes to the top or the dead outnumber the living, because most timers here are cancelled long before they are due.
+ * Many named timers on one clock timeout. They count what has elapsed: a jump of the wall clock, either way, moves none of them. A heap by
+ * time; a replaced or cancelled entry stays in it as a dead one until it comes to the top or the dead outnumber the living, because most
+ * timers here are cancelled long before they are due.
  */
 export class Timers<Name extends string> {
   private heap: Entry<Name>[] = [];

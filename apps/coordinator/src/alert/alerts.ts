@@ -1,4 +1,5 @@
 import type { Alert, AlertOutbox } from '#libs/postgres';
+import { type Backoff, backoffMs } from '#libs/runtime';
 import type { Logger } from '#libs/service';
 import type { Delivery } from './webhook.js';
 
@@ -16,8 +17,7 @@ const CLEAN_MS = 3_600_000;
 const AT_ONCE = 10;
 /** Longer than a delivery takes at most. */
 const LEASE_MS = 30_000;
-const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 300_000;
+const RETRY: Backoff = { firstMs: 1_000, maxMs: 300_000 };
 const GIVE_UP_AFTER_MS = 24 * 3_600_000;
 
 /**
@@ -98,6 +98,5 @@ export class Alerts {
 
 /** Doubling, less up to a half: what failed together must not come back together. */
 export function retryMs(attempts: number, random = Math.random()): number {
-  const fullMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1));
-  return fullMs * (1 - random / 2);
+  return backoffMs(attempts - 1, RETRY) * (1 - random / 2);
 }

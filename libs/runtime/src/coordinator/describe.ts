@@ -23,6 +23,9 @@ export function branchOf(message: ProtocolMessage, isSent = false): number | und
 
 /** For people: `yes`, `no OUT_OF_STOCK`, `(2, 0) pre-committed`, a step's id, ... */
 export function detailOf(message: ProtocolMessage): string | null {
+  if (message.kind === 'PREPARE') return message.operation;
+  if (message.kind === 'VOTE') return withReason(message.vote, message);
+  if (message.kind === 'ABORT') return message.reason.code;
   if (!('protocol' in message)) return twoPhaseDetail(message);
   switch (message.protocol) {
     case '3pc':
@@ -38,14 +41,10 @@ type Of<Protocol> = Extract<ProtocolMessage, { readonly protocol: Protocol }>;
 
 function twoPhaseDetail(message: Exclude<ProtocolMessage, { readonly protocol: string }>): string | null {
   switch (message.kind) {
-    case 'PREPARE':
     case 'PREPARE_AND_COMMIT':
       return message.operation;
-    case 'VOTE':
-      return withReason(message.vote, message);
     case 'ONE_PHASE_OUTCOME':
       return withReason(message.outcome, message);
-    case 'ABORT':
     case 'ABORT_ONE_PHASE':
       return message.reason.code;
     default:
@@ -55,12 +54,6 @@ function twoPhaseDetail(message: Exclude<ProtocolMessage, { readonly protocol: s
 
 function threePhaseDetail(message: Of<'3pc'>): string | null {
   switch (message.kind) {
-    case 'PREPARE':
-      return message.operation;
-    case 'VOTE':
-      return withReason(message.vote, message);
-    case 'ABORT':
-      return message.reason.code;
     case 'PRE_COMMIT':
     case 'PRE_ABORT':
     case 'STATE_REQUEST':
@@ -77,12 +70,6 @@ function threePhaseDetail(message: Of<'3pc'>): string | null {
 
 function paxosDetail(message: Of<'paxos-commit'>): string | null {
   switch (message.kind) {
-    case 'PREPARE':
-      return message.operation;
-    case 'VOTE':
-      return withReason(message.vote, message);
-    case 'ABORT':
-      return message.reason.code;
     case 'PHASE_1A':
       return ballotText(message.ballot);
     case 'PHASE_1B':

@@ -3,18 +3,19 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { problemOf } from './ready.ts';
 import type { DataDir } from '../stack/data-dir.ts';
 import { SetupError } from '../stack/setup-error.ts';
-import type { ProcessName, ServiceName } from './schedule.ts';
 
 const STOP_GRACE_MS = 15_000;
-/** As a supervisor would, a process that ended by itself is started again after this. */
+/** A process that ended by itself is started again after this. */
 const RESTART_AFTER_MS = 500;
 const READY_LIMIT_MS = 120_000;
+const HEALTH_LIMIT_MS = 3_000;
 
 /** A process that ended although nobody had ended it. */
 export interface UnaskedEnd {
-  readonly process: ProcessName;
+  readonly process: string;
   readonly how: string;
   /** Whether it had ever been ready since its start. */
   readonly wasReady: boolean;
@@ -24,18 +25,21 @@ export interface UnaskedEnd {
 }
 
 interface Options {
-  readonly name: ProcessName;
-  readonly service: ServiceName;
+  readonly name: string;
+  /** The app's folder. */
+  readonly service: string;
   readonly url: string;
   readonly env: NodeJS.ProcessEnv;
   readonly dataDir: DataDir;
-  readonly onUnaskedEnd: (end: UnaskedEnd) => void;
+  /** Given: it is started again, as a supervisor would. */
+  readonly onUnaskedEnd?: (end: UnaskedEnd) => void;
 }
 
 /** One service process from dist/, which can be killed, stopped and started; its log is `logs/<name>.log` of the data folder. */
 export class ServiceProcess {
-  readonly name: ProcessName;
-  readonly service: ServiceName;
+  readonly name: string;
+  /** The app's folder. */
+  readonly service: string;
   readonly url: string;
   private readonly options: Options;
   private readonly logFile: string;
@@ -69,7 +73,7 @@ export class ServiceProcess {
         if (child.pid !== undefined) this.options.dataDir.records.remove(this.name, child.pid);
         if (this.child?.process === child) this.child = null;
         resolve();
-        if (this.wanted) this.endedUnasked(code ?? signal);
+        if (this.wanted && this.options.onUnaskedEnd !== undefined) this.endedUnasked(code ?? signal, this.options.onUnaskedEnd);
       });
     });
     if (child.pid === undefined) throw new SetupError('SERVICE_FAILED', `${this.name} cannot be started`);
@@ -97,14 +101,9 @@ export class ServiceProcess {
 
   /** What `/health/ready` says is missing; null when it is ready. */
   async problem(): Promise<string | null> {
-    try {
-      const response = await fetch(`${this.url}/health/ready`, { signal: AbortSignal.timeout(3_000) });
-      if (!response.ok) return (await response.text()).slice(0, 300);
-      this.wasReady = true;
-      return null;
-    } catch (error) {
-      return `no answer at ${this.url}: ${((error as Error).cause as Error | undefined)?.message ?? (error as Error).message}`;
-    }
+    const problem = await problemOf(this.url, HEALTH_LIMIT_MS);
+    this.wasReady ||= problem === null;
+    return problem;
   }
 
   /** @throws SetupError SERVICE_FAILED with the end of its log */
@@ -113,6 +112,7 @@ export class ServiceProcess {
     for (const deadline = Date.now() + limitMs; Date.now() < deadline; await sleep(100)) {
       problem = await this.problem();
       if (problem === null) return;
+      if (this.child === null && this.options.onUnaskedEnd === undefined) throw new SetupError('SERVICE_FAILED', `${this.name} has ended; its log is ${this.logFile}, and ends:\n${this.lastLines(12).join('\n')}`);
     }
     throw new SetupError('SERVICE_FAILED', `${this.name} was not ready after ${limitMs / 1000} s: ${problem}; its log is ${this.logFile}, and ends:\n${this.lastLines(12).join('\n')}`);
   }
@@ -142,8 +142,8 @@ export class ServiceProcess {
     clearTimeout(hurry);
   }
 
-  private endedUnasked(how: number | string | null): void {
-    this.options.onUnaskedEnd({ process: this.name, how: String(how), wasReady: this.wasReady, atMs: Date.now(), lastLines: this.lastLines(8) });
+  private endedUnasked(how: number | string | null, tell: (end: UnaskedEnd) => void): void {
+    tell({ process: this.name, how: String(how), wasReady: this.wasReady, atMs: Date.now(), lastLines: this.lastLines(8) });
     setTimeout(() => { if (this.wanted) this.start(); }, RESTART_AFTER_MS);
   }
 }
