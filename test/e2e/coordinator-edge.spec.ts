@@ -213,7 +213,10 @@ describe('a repetition while too much is under way', () => {
     const stuck = await Promise.all(Array.from({ length: 20 }, () => submit(saga(step('wait', 'silent')), { prefer: 'respond-async' })));
     expect(stuck.every(({ status }) => status === 202)).toBe(true);
     expectProblem(await submit(body), 429, 'PARTICIPANT_OVERLOADED');
+    expectProblem(await submit(body, { 'idempotency-key': randomUUID() }), 429, 'PARTICIPANT_OVERLOADED');
     expect((await submit(body, key)).body).toMatchObject({ id: first.body.id, status: 'completed' });
+    const unread = await fetch(`${app.url}/v1/transactions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: 'no JSON at all' });
+    expect([unread.status, unread.headers.get('retry-after'), unread.headers.get('content-type')]).toEqual([429, '1', expect.stringContaining('application/problem+json')]);
     for (const { body: { id } } of stuck) await call('POST', `/v1/transactions/${id}/actions`, { action: 'cancel' });
   });
 });

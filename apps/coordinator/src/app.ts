@@ -12,6 +12,7 @@ import { EventHub } from './events/event-hub.js';
 import { RemoteEvents } from './events/remote-events.js';
 import { Housekeeping } from './housekeeping.js';
 import { mapError } from './http/map-error.js';
+import { shedEarly } from './http/shed.js';
 import { Membership } from './membership.js';
 import { CoordinatorMetrics } from './metrics/coordinator-metrics.js';
 import { OpenCounts } from './metrics/open-counts.js';
@@ -66,6 +67,8 @@ async function createApp(resources: Resources, logger: Logger): Promise<NestFast
   const app = await createHttpApp(CoordinatorModule.forRoot(resources), {
     name: NAME, logger, auth, mapError, bodyLimitBytes: limits.bodyBytes, routeBodyLimits: { [BATCH_ROUTE]: limits.batchBodyBytes },
   });
+  const driver = app.get(CoordinatorDriver);
+  shedEarly(app, () => driver.shed());
   setupOpenApi(app, { title: 'Concordat coordinator', description: 'Runs transactions that span several services: in all of them, or in none.', version: '1' });
   return app;
 }

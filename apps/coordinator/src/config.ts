@@ -16,6 +16,7 @@ export interface CoordinatorConfig {
   readonly kafka: KafkaOptions | null;
   readonly maxInFlight: number;
   readonly maxInFlightPerParticipant: number;
+  readonly admissionTargetMs: number;
   readonly acceptors: Acceptors;
   /** 3pc: when an undecided coordinator stands for election. */
   readonly resolveAfterMs: number;
@@ -78,6 +79,7 @@ export function configFromEnv(env: NodeJS.ProcessEnv, logger: Logger, transportG
     kafka: transportGiven ? null : kafkaFromEnv(env, instance, logger),
     maxInFlight,
     maxInFlightPerParticipant: envInt(env, 'MAX_IN_FLIGHT_PER_PARTICIPANT', { default: Math.ceil(maxInFlight / 2), min: 1, max: 1_000_000 }),
+    admissionTargetMs: envInt(env, 'ADMISSION_TARGET_MS', { default: COORDINATOR_DEFAULTS.admissionTargetMs, min: 0, max: 600_000 }),
     acceptors: acceptorsFromEnv(env),
     resolveAfterMs: envInt(env, 'RESOLVE_AFTER_MS', { default: COORDINATOR_DEFAULTS.resolveAfterMs, min: 50, max: 3_600_000 }),
     limits: limitsFromEnv(env),

@@ -319,7 +319,9 @@ export interface BranchStore<Handle> {
 
 // ================================================================ errors
 
-export type UnavailableCode = 'NO_SHARD' | 'OVERLOADED' | 'PARTICIPANT_OVERLOADED' | 'STORE_UNAVAILABLE' | 'TRANSPORT_UNAVAILABLE' | 'SHUTTING_DOWN';
+/** Too much is under way: in all, or of a participant. */
+export type OverloadCode = 'OVERLOADED' | 'PARTICIPANT_OVERLOADED';
+export type UnavailableCode = OverloadCode | 'NO_SHARD' | 'STORE_UNAVAILABLE' | 'TRANSPORT_UNAVAILABLE' | 'SHUTTING_DOWN';
 
 /** The coordinator cannot take the request now; nothing of it will ever commit. Maps to 429 (OVERLOADED, PARTICIPANT_OVERLOADED) or 503 with Retry-After. */
 export class UnavailableError extends Error {

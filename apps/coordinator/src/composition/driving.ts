@@ -19,7 +19,7 @@ const DRIVER_DRAIN_MS = 1_000;
 
 /** The driver, and who hears of what it does. */
 export function driving({ config, pools, transport }: Resources): Provider[] {
-  const { instance, maxInFlight, maxInFlightPerParticipant, acceptors, resolveAfterMs, webhook } = config;
+  const { instance, maxInFlight, maxInFlightPerParticipant, admissionTargetMs, acceptors, resolveAfterMs, webhook } = config;
   return [
     { provide: CoordinatorMetrics, inject: [Registry], useFactory: (registry: Registry) => new CoordinatorMetrics(registry) },
     {
@@ -56,7 +56,7 @@ export function driving({ config, pools, transport }: Resources): Provider[] {
           clock: new SystemClock(),
           observer: observerOf(metrics, hub, alerts, logger),
           onAnnounce: (messages) => registry.announce(messages),
-          options: { ...COORDINATOR_DEFAULTS, instance, maxInFlight, maxInFlightPerParticipant, acceptors, resolveAfterMs, drainMs: DRIVER_DRAIN_MS },
+          options: { ...COORDINATOR_DEFAULTS, instance, maxInFlight, maxInFlightPerParticipant, admissionTargetMs, acceptors, resolveAfterMs, drainMs: DRIVER_DRAIN_MS },
         });
         metrics.observe(driver, () => hub.size);
         return driver;

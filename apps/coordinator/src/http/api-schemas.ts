@@ -137,6 +137,10 @@ export const STATS_SCHEMA = {
   properties: {
     instance: { type: 'string' }, uptimeSeconds: { type: 'number' }, maxInFlight: count, maxInFlightPerParticipant: count, shardsOwned: count,
     inFlight: count, undecided: count, begun: count, committed: count, aborted: count, finished: count, recovered: count, refused: count,
+    participants: {
+      type: 'object', description: 'Undecided transactions here by the participants they name, and how many of them are taken at the moment',
+      additionalProperties: { type: 'object', properties: { undecided: count, limit: count } }, example: { payments: { undecided: 12, limit: 2500 } },
+    },
     byProtocol: {
       type: 'object', description: 'Begun and decided here, by protocol and outcome',
       additionalProperties: { type: 'object', additionalProperties: count },

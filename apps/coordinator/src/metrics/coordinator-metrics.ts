@@ -1,5 +1,5 @@
 import { PROTOCOL_NAMES, type ProtocolName } from '#libs/protocol';
-import type { CoordinatorDriver, FlushStats, TransactionView } from '#libs/runtime';
+import type { CoordinatorDriver, CoordinatorStats, FlushStats, ParticipantLoad, TransactionView } from '#libs/runtime';
 import { Counter, Gauge, Histogram, Registry } from '#libs/service';
 import type { OpenCounts } from './open-counts.js';
 import { OutcomeCounts, outcomeOf } from './outcome-counts.js';
@@ -49,6 +49,8 @@ export class CoordinatorMetrics {
     this.gauge('concordat_shards_recovering', 'Owned shards whose unfinished transactions are still being loaded', () => driver.shards().filter((shard) => !shard.recovered).length);
     this.gauge('concordat_store_stalled', '1 while the database does not take records', () => Number(driver.stats().storeStalled));
     this.gauge('concordat_transport_stalled', '1 while messages do not leave', () => Number(driver.stats().transportStalled));
+    this.byParticipant('concordat_participant_undecided', 'Undecided transactions here that name the participant', () => driver.stats().participants, 'undecided');
+    this.byParticipant('concordat_participant_undecided_limit', 'How many of them are taken at the moment', () => driver.stats().participants, 'limit');
     this.gauge('concordat_event_streams', 'Open event streams', openStreams);
   }
 
@@ -141,6 +143,13 @@ export class CoordinatorMetrics {
     if (this.reasons.size >= MAX_REASONS) return 'OTHER';
     this.reasons.add(code);
     return code;
+  }
+
+  private byParticipant(name: string, help: string, read: () => CoordinatorStats['participants'], field: keyof ParticipantLoad): void {
+    new Gauge({
+      name, help, labelNames: ['participant'], registers: [this.registry],
+      collect() { for (const [participant, load] of Object.entries(read())) this.set({ participant }, load[field]); },
+    });
   }
 
   private gauge(name: string, help: string, read: () => number): void {

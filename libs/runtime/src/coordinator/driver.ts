@@ -1,6 +1,6 @@
 import type { Announce, Txid } from '#libs/protocol';
 import { Outbox } from '../outbox.js';
-import type { Clock, CoordinatorStore, InboundBatch, Subscriber, Subscription, TimelineEvent, TransactionView, Transport } from '../ports.js';
+import type { Clock, CoordinatorStore, InboundBatch, OverloadCode, Subscriber, Subscription, TimelineEvent, TransactionView, Transport } from '../ports.js';
 import { pause } from '../retry.js';
 import { type DueTimer, Timers } from '../timers.js';
 import { Admission, participantsOf } from './admission.js';
@@ -58,10 +58,10 @@ export class CoordinatorDriver implements Subscriber {
     const lingering: Lingering = new Lingering({ clock, lingerMs, lingerMax, forget: (transaction) => shards.forget(transaction) });
     const outbox = new Outbox({ transport, clock, lazyMs, maxBatch, busy: () => this.lanes.some((lane) => lane.busy), onError: (error) => observer.error(error, 'send') });
     const protocols = protocolsFor(options);
-    const admission = new Admission(options);
+    const admission = new Admission(clock, options);
     const shared = {
       store, clock, options, observer, lingering, outbox, protocols, admission,
-      table: new TransactionTable(admission), waiters: new Waiters(clock), counters: zeroCounters(), closing: this.closing.signal,
+      table: new TransactionTable(admission, clock), waiters: new Waiters(clock), counters: zeroCounters(), closing: this.closing.signal,
       timers: new Timers<string>(clock, (due) => this.fire(due)),
     };
     const shards: ShardTable = new ShardTable(shared, this.lanes);
@@ -98,7 +98,16 @@ export class CoordinatorDriver implements Subscriber {
       return Promise.reject(lane);
     }
     this.context.admission.enter(participants);
-    return new Promise((resolve, reject) => lane.add({ kind: 'begin', request, pending: { resolve, reject } }));
+    const sinceMs = this.context.clock.elapsed();
+    return new Promise((resolve, reject) => lane.add({ kind: 'begin', request, pending: { resolve, reject, sinceMs } }));
+  }
+
+  /** Why no begin at all would be taken now, if there is too much work for that; then it counts one as refused. */
+  shed(): OverloadCode | null {
+    const { table, admission, counters } = this.context;
+    const code = admission.shed(table.inFlight + this.queuedBegins());
+    if (code !== null) counters.refused++;
+    return code;
   }
 
   /** The view when `until` is reached, or as it is after `timeoutMs`; null when the transaction is not, or no longer, in this memory. */
@@ -130,7 +139,7 @@ export class CoordinatorDriver implements Subscriber {
   }
 
   stats(): CoordinatorStats {
-    const { table, counters, lingering, outbox } = this.context;
+    const { table, counters, lingering, outbox, admission } = this.context;
     return {
       ...counters,
       inFlight: table.inFlight,
@@ -140,6 +149,7 @@ export class CoordinatorDriver implements Subscriber {
       unsent: outbox.unsent,
       storeStalled: this.lanes.some((lane) => lane.stalled),
       transportStalled: this.transportStalled(),
+      participants: admission.loads(),
     };
   }
 
@@ -172,8 +182,11 @@ export class CoordinatorDriver implements Subscriber {
     if (this.transportStalled()) return transportUnavailable();
     const working = owning.filter((lane) => !lane.stalled);
     if (working.length === 0) return storeUnavailable(options.storeFaultGraceMs);
-    const queued = this.lanes.reduce((sum, lane) => sum + lane.queuedBegins, 0);
-    return admission.check(participants, table.inFlight + queued) ?? this.leastBusy(working);
+    return admission.check(participants, table.inFlight + this.queuedBegins()) ?? this.leastBusy(working);
+  }
+
+  private queuedBegins(): number {
+    return this.lanes.reduce((sum, lane) => sum + lane.queuedBegins, 0);
   }
 
   private leastBusy(lanes: readonly Lane[]): Lane {

@@ -21,5 +21,5 @@ export function overloaded(maxInFlight: number): UnavailableError {
 }
 
 export function participantOverloaded(participant: string, max: number): UnavailableError {
-  return new UnavailableError('PARTICIPANT_OVERLOADED', `${max} undecided transactions name ${participant}, which is the limit for one participant`, 1_000);
+  return new UnavailableError('PARTICIPANT_OVERLOADED', `${max} undecided transactions name ${participant}, and it does not get through more at the moment`, 1_000);
 }

@@ -277,7 +277,7 @@ export class Lane {
 
   private refuseBegins(error: UnavailableError): void {
     for (const { request, pending } of this.begins.splice(0)) {
-      this.context.admission.leave(participantsOf(request));
+      this.context.admission.leave(participantsOf(request), null);
       pending.reject(error);
     }
   }

@@ -63,7 +63,7 @@ export class Receiver {
 
   /** @param next gives the shard for the begins of a round. */
   begin({ request, pending }: BeginInput, next: () => Shard | null): void {
-    this.context.admission.leave(participantsOf(request));
+    this.context.admission.leave(participantsOf(request), null);
     const shard = (this.home ??= next());
     if (shard === null) return pending.reject(noShard());
     try {

@@ -149,7 +149,7 @@ export class Stepper {
     const transaction: Transaction = {
       txid: row.spec.txid, row, shard, begin, state, shown: state, isDecided, isFinished: false, isTold: false, heldEnd: null, resolved: null,
       protocol: this.context.protocols[row.spec.protocol], clockOffsetMs: nowMs - Math.floor(this.context.clock.elapsed()),
-      timeline: new Timeline(this.self), owes: null, abandoned: false, gone: false, waiters: [],
+      sinceMs: begin?.sinceMs ?? null, timeline: new Timeline(this.self), owes: null, abandoned: false, gone: false, waiters: [],
     };
     this.context.table.add(transaction);
     return transaction;

@@ -1,4 +1,4 @@
-import type { Reason, Txid } from '#libs/protocol';
+import { type Reason, ReasonCode, SagaReasonCode, type Txid, VOTE_NOT_FOUND } from '#libs/protocol';
 import type { BeginRow, Clock, TransactionView } from '../ports.js';
 import { Timers } from '../timers.js';
 import { type Admission, participantsOf } from './admission.js';
@@ -10,6 +10,8 @@ import type { BeginResult } from './types.js';
 import { viewOf } from './view.js';
 
 export interface PendingBegin {
+  /** What had elapsed when it was asked for. */
+  readonly sinceMs: number;
   resolve(result: BeginResult): void;
   reject(error: Error): void;
 }
@@ -21,6 +23,9 @@ interface Waiter {
 }
 
 export type EndRecord = Extract<DurableRecord, { to: 'end' }>;
+
+/** What a transaction ends with that a participant has not answered. */
+const UNANSWERED: ReadonlySet<string> = new Set([ReasonCode.PREPARE_TIMEOUT, VOTE_NOT_FOUND, SagaReasonCode.STEP_TIMEOUT, SagaReasonCode.SAGA_TIMEOUT]);
 
 /** One transaction in this process's memory. */
 export interface Transaction {
@@ -38,6 +43,8 @@ export interface Transaction {
   state: unknown;
   /** What readers may see: never a decision that is not durable. */
   shown: unknown;
+  /** What had elapsed when it was asked for here; null: an earlier owner's. */
+  readonly sinceMs: number | null;
   /** Readers may know the decision. */
   isDecided: boolean;
   /** END is durable. */
@@ -66,7 +73,7 @@ export class TransactionTable {
   private open = 0;
   private onQuiet: (() => void) | null = null;
 
-  constructor(private readonly admission: Admission) {}
+  constructor(private readonly admission: Admission, private readonly clock: Pick<Clock, 'elapsed'>) {}
 
   get(txid: Txid): Transaction | undefined {
     return this.map.get(txid);
@@ -102,7 +109,7 @@ export class TransactionTable {
   /** Its decision has just become visible. */
   decided(transaction: Transaction): void {
     this.open--;
-    this.admission.leave(participantsOf(transaction.row.spec));
+    this.admission.leave(participantsOf(transaction.row.spec), this.tookMs(transaction));
     this.checkQuiet();
   }
 
@@ -118,6 +125,13 @@ export class TransactionTable {
     this.map.delete(transaction.txid);
     if (!transaction.isFinished) this.finished(transaction);
     if (!transaction.isDecided) this.decided(transaction);
+  }
+
+  /** Null when it was not an answer that decided it. */
+  private tookMs({ sinceMs, isDecided, protocol, state }: Transaction): number | null {
+    if (sinceMs === null || !isDecided) return null;
+    const { reason } = protocol.facts(state);
+    return reason !== null && UNANSWERED.has(reason.code) ? null : this.clock.elapsed() - sinceMs;
   }
 
   /** Calls back once, when nothing is undecided. */

@@ -59,6 +59,11 @@ export interface CoordinatorOptions {
   readonly maxInFlight: number;
   /** Undecided transactions that name one participant; beyond it `begin` is refused with PARTICIPANT_OVERLOADED, so that one that is down leaves room for the others. */
   readonly maxInFlightPerParticipant: number;
+  /**
+   * How long a transaction should be undecided at most while a participant has more to do than it can: then fewer than
+   * `maxInFlightPerParticipant` are taken. 0: always so many.
+   */
+  readonly admissionTargetMs: number;
   /** Names of the acceptors of paxos-commit, 2F+1 of them. */
   readonly acceptors: Acceptors;
   /** 3pc: when the coordinator stands for election, see ResolverConfig. */
@@ -92,6 +97,7 @@ export interface CoordinatorOptions {
 export const COORDINATOR_DEFAULTS: Omit<CoordinatorOptions, 'instance'> = {
   maxInFlight: 10_000,
   maxInFlightPerParticipant: 5_000,
+  admissionTargetMs: 1_000,
   acceptors: ['orders', 'payments', 'inventory'],
   resolveAfterMs: 2_000,
   maxResolveIntervalMs: 30_000,
@@ -139,6 +145,15 @@ export interface CoordinatorStats extends Readonly<Counters> {
   readonly unsent: number;
   readonly storeStalled: boolean;
   readonly transportStalled: boolean;
+  readonly participants: Readonly<Record<string, ParticipantLoad>>;
+}
+
+/** Of one coordinator. */
+export interface ParticipantLoad {
+  /** Undecided transactions that name it, begins that wait included. */
+  readonly undecided: number;
+  /** How many it may be now. */
+  readonly limit: number;
 }
 
 export function zeroCounters(): Counters {
