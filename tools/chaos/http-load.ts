@@ -1,7 +1,7 @@
 // Requests as they come: nothing is retried, nothing gathered, every answer counts as it is.
-import { Pool } from 'undici';
 import { Histogram, type LatencySummary } from '../../apps/loadtest/src/histogram.ts';
 import { runOpenLoop } from '../../apps/loadtest/src/open-loop.ts';
+import { type HttpAnswer, HttpConnections } from './http-connections.ts';
 
 /** How one request ended: an outcome, `pending` (202), `refused` (429, 503), `failed` (any other status), `lost` (no answer). */
 export interface HttpEnding {
@@ -33,36 +33,35 @@ export interface PhaseResult {
 
 const COMMIT_WORDS = new Set(['committed', 'aborted', 'completed', 'compensated']);
 const MAX_OUTSTANDING = 20_000;
-const GIVE_UP_MS = 30_000;
+const CONNECTIONS = 4_096;
 
 export class HttpLoad {
   /** What clients were told, by txid. */
   readonly answers = new Map<string, string>();
-  private readonly pools: readonly Pool[];
+  private readonly pools: readonly HttpConnections[];
   private readonly token: string;
   private turn = 0;
 
   constructor(urls: readonly string[], token: string) {
-    this.pools = urls.map((url) => new Pool(url, { connections: 4_096, headersTimeout: GIVE_UP_MS, bodyTimeout: GIVE_UP_MS, connect: { timeout: 5_000 } }));
+    this.pools = urls.map((url) => new HttpConnections(url, CONNECTIONS));
     this.token = token;
   }
 
   async send(body: unknown): Promise<HttpEnding> {
     this.turn = (this.turn + 1) % this.pools.length;
     try {
-      const response = await this.pools[this.turn]!.request({
-        method: 'POST', path: '/v1/transactions', headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json', prefer: 'wait=15' }, body: JSON.stringify(body),
-      });
-      const answer = (await response.body.json()) as { id?: string; status?: string | number; code?: string; reason?: { code?: string } | null };
-      if (response.statusCode === 429 || response.statusCode === 503) return { kind: 'refused', what: String(response.statusCode), txid: null, reason: answer.code ?? null };
-      if (response.statusCode >= 300) return { kind: 'failed', what: String(response.statusCode), txid: null, reason: answer.code ?? null };
-      const outcome = String(answer.status);
-      if (!COMMIT_WORDS.has(outcome)) return { kind: 'pending', what: outcome, txid: answer.id ?? null, reason: null };
-      this.answers.set(answer.id!, outcome);
-      return { kind: 'outcome', what: outcome, txid: answer.id!, reason: answer.reason?.code ?? null };
+      return this.endingOf(await this.pools[this.turn]!.post('/v1/transactions', { authorization: `Bearer ${this.token}`, 'content-type': 'application/json', prefer: 'wait=15' }, JSON.stringify(body)));
     } catch (error) {
       return { kind: 'lost', what: (error as NodeJS.ErrnoException).code ?? (error as Error).message, txid: null, reason: null };
     }
+  }
+
+  private endingOf({ status, text }: HttpAnswer): HttpEnding {
+    if (status >= 300) return { kind: status === 429 || status === 503 ? 'refused' : 'failed', what: String(status), txid: null, reason: /"code":"(\w+)"/.exec(text)?.[1] ?? null };
+    const answer = JSON.parse(text) as { id: string; status: string; reason?: { code?: string } | null };
+    if (!COMMIT_WORDS.has(answer.status)) return { kind: 'pending', what: answer.status, txid: answer.id, reason: null };
+    this.answers.set(answer.id, answer.status);
+    return { kind: 'outcome', what: answer.status, txid: answer.id, reason: answer.reason?.code ?? null };
   }
 
   /** Outcomes a second of `clients` that each send their next request when the last one is answered. */
@@ -117,6 +116,6 @@ export class HttpLoad {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.pools.map((pool) => pool.destroy()));
+    await Promise.all(this.pools.map((pool) => pool.close()));
   }
 }

@@ -68,7 +68,7 @@ async function createApp(resources: Resources, logger: Logger): Promise<NestFast
     name: NAME, logger, auth, mapError, bodyLimitBytes: limits.bodyBytes, routeBodyLimits: { [BATCH_ROUTE]: limits.batchBodyBytes },
   });
   const driver = app.get(CoordinatorDriver);
-  shedEarly(app, () => driver.shed());
+  shedEarly(app, (participants) => driver.overload(participants));
   setupOpenApi(app, { title: 'Concordat coordinator', description: 'Runs transactions that span several services: in all of them, or in none.', version: '1' });
   return app;
 }

@@ -1,5 +1,4 @@
-import type { Clock, OverloadCode, UnavailableError } from '../ports.js';
-import { overloaded, participantOverloaded } from './errors.js';
+import type { Clock } from '../ports.js';
 import type { BeginRequest, CoordinatorOptions, ParticipantLoad } from './types.js';
 
 /** How often a limit is looked at. */
@@ -17,6 +16,8 @@ const MOST_TARGETS = 10;
 
 export type AdmissionOptions = Pick<CoordinatorOptions, 'maxInFlight' | 'maxInFlightPerParticipant' | 'admissionTargetMs'>;
 
+export type Refusal = { readonly code: 'OVERLOADED'; readonly limit: number } | { readonly code: 'PARTICIPANT_OVERLOADED'; readonly limit: number; readonly participant: string };
+
 /**
  * How much is under way, by participant: begins that wait and transactions that are undecided. One participant that is down fills its own
  * share of the memory and leaves room for the others, and one that is slow gets no more than it can decide in a while.
@@ -27,20 +28,15 @@ export class Admission {
   constructor(private readonly clock: Pick<Clock, 'elapsed'>, private readonly options: AdmissionOptions) {}
 
   /** @param inFlight unfinished transactions and begins that wait. @returns why a begin is refused, or null */
-  check(participants: readonly string[], inFlight: number): UnavailableError | null {
+  check(participants: readonly string[], inFlight: number): Refusal | null {
     const { maxInFlight } = this.options;
-    if (inFlight >= maxInFlight) return overloaded(maxInFlight);
+    if (inFlight >= maxInFlight) return { code: 'OVERLOADED', limit: maxInFlight };
     const nowMs = this.clock.elapsed();
-    const full = participants.find((name) => this.gates.get(name)?.isFull(nowMs) === true);
-    return full === undefined ? null : participantOverloaded(full, this.gates.get(full)!.limit);
-  }
-
-  /** Why a begin would be refused whatever participants it names, of those that have ever been named. */
-  shed(inFlight: number): OverloadCode | null {
-    if (inFlight >= this.options.maxInFlight) return 'OVERLOADED';
-    const nowMs = this.clock.elapsed();
-    for (const gate of this.gates.values()) if (!gate.isFull(nowMs)) return null;
-    return this.gates.size > 0 ? 'PARTICIPANT_OVERLOADED' : null;
+    for (const participant of participants) {
+      const gate = this.gates.get(participant);
+      if (gate?.isFull(nowMs) === true) return { code: 'PARTICIPANT_OVERLOADED', limit: gate.limit, participant };
+    }
+    return null;
   }
 
   /** Of participants that have been named. */

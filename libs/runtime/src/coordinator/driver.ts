@@ -5,7 +5,7 @@ import { pause } from '../retry.js';
 import { type DueTimer, Timers } from '../timers.js';
 import { Admission, participantsOf } from './admission.js';
 import type { CoordinatorContext } from './context.js';
-import { noShard, stopped, storeUnavailable, transportUnavailable } from './errors.js';
+import { noShard, overloadError, stopped, storeUnavailable, transportUnavailable } from './errors.js';
 import { InquiryDesk } from './inquiries.js';
 import { Lane } from './lane.js';
 import { Lingering } from './lingering.js';
@@ -102,12 +102,12 @@ export class CoordinatorDriver implements Subscriber {
     return new Promise((resolve, reject) => lane.add({ kind: 'begin', request, pending: { resolve, reject, sinceMs } }));
   }
 
-  /** Why no begin at all would be taken now, if there is too much work for that; then it counts one as refused. */
-  shed(): OverloadCode | null {
+  /** Why a begin that names these participants would be refused now because of too much work; then it counts as refused. */
+  overload(participants: readonly string[]): OverloadCode | null {
     const { table, admission, counters } = this.context;
-    const code = admission.shed(table.inFlight + this.queuedBegins());
-    if (code !== null) counters.refused++;
-    return code;
+    const refusal = admission.check(participants, table.inFlight + this.queuedBegins());
+    if (refusal !== null) counters.refused++;
+    return refusal?.code ?? null;
   }
 
   /** The view when `until` is reached, or as it is after `timeoutMs`; null when the transaction is not, or no longer, in this memory. */
@@ -182,7 +182,8 @@ export class CoordinatorDriver implements Subscriber {
     if (this.transportStalled()) return transportUnavailable();
     const working = owning.filter((lane) => !lane.stalled);
     if (working.length === 0) return storeUnavailable(options.storeFaultGraceMs);
-    return admission.check(participants, table.inFlight + this.queuedBegins()) ?? this.leastBusy(working);
+    const refusal = admission.check(participants, table.inFlight + this.queuedBegins());
+    return refusal === null ? this.leastBusy(working) : overloadError(refusal);
   }
 
   private queuedBegins(): number {

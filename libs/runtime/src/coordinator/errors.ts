@@ -1,4 +1,5 @@
 import { UnavailableError } from '../ports.js';
+import type { Refusal } from './admission.js';
 
 export function noShard(): UnavailableError {
   return new UnavailableError('NO_SHARD', 'this coordinator owns no shard at the moment; another one may', 1_000);
@@ -16,10 +17,7 @@ export function transportUnavailable(): UnavailableError {
   return new UnavailableError('TRANSPORT_UNAVAILABLE', 'the message broker is out of reach', 2_000);
 }
 
-export function overloaded(maxInFlight: number): UnavailableError {
-  return new UnavailableError('OVERLOADED', `${maxInFlight} transactions are in flight, which is this coordinator's limit`, 1_000);
-}
-
-export function participantOverloaded(participant: string, max: number): UnavailableError {
-  return new UnavailableError('PARTICIPANT_OVERLOADED', `${max} undecided transactions name ${participant}, and it does not get through more at the moment`, 1_000);
+export function overloadError(refusal: Refusal): UnavailableError {
+  if (refusal.code === 'OVERLOADED') return new UnavailableError('OVERLOADED', `${refusal.limit} transactions are in flight, which is this coordinator's limit`, 1_000);
+  return new UnavailableError('PARTICIPANT_OVERLOADED', `${refusal.limit} undecided transactions name ${refusal.participant}, and it does not get through more at the moment`, 1_000);
 }
