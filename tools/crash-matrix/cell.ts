@@ -2,7 +2,8 @@ import type { InvariantReport } from '#libs/postgres';
 import type { Death } from '../../test/support/service-process.ts';
 import type { Cell } from './plan.ts';
 import { becomes, quiet, undecided } from './quiet.ts';
-import { type Scenario, SCENARIOS, type Stage } from './scenarios.ts';
+import { SCENARIOS } from './scenarios.ts';
+import type { Scenario, Stage } from './stage.ts';
 import { Traffic } from './traffic.ts';
 import type { World } from './world.ts';
 

@@ -25,6 +25,12 @@ export async function unended(cluster: Cluster): Promise<number> {
   return Number((await cluster.pools.coordinator.query<{ open: string }>(OPEN)).rows[0]!.open);
 }
 
+/** Of the shards, in their order: greater each time that somebody takes one over. */
+export async function epochs(cluster: Cluster): Promise<readonly number[]> {
+  const { rows } = await cluster.pools.coordinator.query<{ epoch: number }>('SELECT epoch FROM shard ORDER BY shard');
+  return rows.map(({ epoch }) => Number(epoch));
+}
+
 /** Every transaction has its END and no branch is in doubt. */
 export function quiet(cluster: Cluster, timeoutMs: number): Promise<boolean> {
   return becomes(async () => (await unended(cluster)) + (await undecided(cluster)) === 0, timeoutMs);

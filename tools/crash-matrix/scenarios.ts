@@ -1,39 +1,19 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TransactionRequest } from '#libs/client';
-import { checkoutRequest } from '../../libs/shop/src/checkout-request.ts';
-import type { Cluster } from '../../test/support/cluster.ts';
 import { PROTOCOL_NAMES, type ProtocolName } from '../../libs/protocol/src/messages.ts';
-import { becomes, countIn, undecided, undecidedAt, unended } from './quiet.ts';
-import type { Ask, Traffic } from './traffic.ts';
-
-/** Some transactions, most of them at once, and what happens to the processes meanwhile. May be played several times. */
-export interface Scenario {
-  readonly name: string;
-  readonly protocols: readonly ProtocolName[];
-  /** Resolves when nothing more is done to the processes; clients may still wait then. */
-  play(stage: Stage): Promise<void>;
-}
-
-export interface Stage {
-  readonly cluster: Cluster;
-  readonly protocol: ProtocolName;
-  readonly traffic: Traffic;
-}
+import { checkedDebits, checkouts, debits, impatientSagas, refusals, refusedDebits } from './asks.ts';
+import { becomes, countIn, epochs, undecided, undecidedAt, unended } from './quiet.ts';
+import { lateAttempt, rivalLeaders } from './rival-scenarios.ts';
+import { confirmedByHand, failingPivot } from './saga-scenarios.ts';
+import { PATIENCE_MS, RESOLVED_MS, type Scenario, SHORT_TIMEOUT_MS, type Stage } from './stage.ts';
+import type { Ask } from './traffic.ts';
 
 const ATOMIC: readonly ProtocolName[] = ['2pc', '3pc', 'paxos-commit'];
 
-/** Long enough for a process to be started again in between, short enough to be waited for when it is not. */
-const TIMEOUT_MS = 4_000;
-/** What a scenario waits for may never come when a process has just killed itself: then it goes on. */
-const PATIENCE_MS = 3_000;
-const SHORT_TIMEOUT_MS = 300;
 const PAST_TIMEOUT_MS = 600;
-/** Time for three inquiries and the question to the peers, at INQUIRE_AFTER_MS = 100. */
+/** Time for three inquiries and the question to the peers, at INQUIRE_AFTER_MS = 100; and for the broker to give a member up. */
 const SILENCE_MS = 1_800;
 /** By then the first or second inquiry is due. */
 const INQUIRED_MS = 400;
-const RESOLVED_MS = 8_000;
 
 /** Ordered: a crash point is tried in the first scenario that reaches it. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -43,10 +23,16 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: 'timeout', protocols: ATOMIC, play: whileStopped('inventory', ({ protocol }) => checkouts(protocol, 4, SHORT_TIMEOUT_MS)) },
   { name: 'one phase, timeout', protocols: ['2pc'], play: whileStopped('payments', () => debits(3, SHORT_TIMEOUT_MS)) },
   { name: 'step timeout', protocols: ['saga'], play: whileStopped('payments', ({ protocol }) => checkouts(protocol, 4, SHORT_TIMEOUT_MS)) },
+  { name: 'read-only', protocols: ATOMIC, play: async ({ protocol, traffic }) => traffic.ask(checkedDebits(protocol, 4)) },
+  { name: 'confirmed by hand', protocols: ['saga'], play: (stage) => confirmedByHand(stage, impatientSagas(3, 'confirm')) },
+  { name: 'failing pivot', protocols: ['saga'], play: (stage) => failingPivot(stage, impatientSagas(3, 'debit')) },
   { name: 'late inquiry', protocols: ['2pc'], play: (stage) => lateInquiry(stage, refusals(stage.protocol, 3, 'inventory')) },
+  { name: 'late inquiry, forgotten', protocols: ['2pc'], play: (stage) => lateInquiry(stage, refusals(stage.protocol, 3, 'inventory'), forget) },
   { name: 'silent coordinator', protocols: ATOMIC, play: (stage) => silence(stage, checkouts(stage.protocol, 4)) },
   { name: 'silent coordinator, pre-committed', protocols: ['3pc'], play: (stage) => silenceAfterPreCommit(stage, checkouts(stage.protocol, 4)) },
   { name: 'silent coordinator, no', protocols: ATOMIC, play: (stage) => silence(stage, refusals(stage.protocol, 3, 'inventory')) },
+  { name: 'late attempt', protocols: ['3pc'], play: (stage) => lateAttempt(stage, checkouts(stage.protocol, 3)) },
+  { name: 'rival leaders', protocols: ['paxos-commit'], play: (stage) => rivalLeaders(stage, checkouts(stage.protocol, 3, SHORT_TIMEOUT_MS)) },
 ];
 
 /** The participant does nothing until the transactions have timed out. */
@@ -67,7 +53,8 @@ function whileStopped(name: 'inventory' | 'payments', asks: (stage: Stage) => re
  * A participant that is about to ask what has become of its branch is held up by its database until the transaction has been aborted and
  * forgotten; its question goes before the ABORT that waits behind it.
  */
-async function lateInquiry({ cluster, traffic }: Stage, asks: readonly Ask[]): Promise<void> {
+async function lateInquiry(stage: Stage, asks: readonly Ask[], meanwhile: (stage: Stage) => Promise<void> = async () => {}): Promise<void> {
+  const { cluster, traffic } = stage;
   const { inventory } = cluster.services;
   inventory.pause();
   const locker = await cluster.pools.orders.connect();
@@ -78,11 +65,25 @@ async function lateInquiry({ cluster, traffic }: Stage, asks: readonly Ask[]): P
     await sleep(INQUIRED_MS);
     inventory.resume();
     await becomes(async () => (await unended(cluster)) === 0, PATIENCE_MS);
+    await meanwhile(stage);
   } finally {
     inventory.resume();
     await locker.query('ROLLBACK');
     locker.release();
   }
+}
+
+/** The coordinator is taken for dead, gets its shards anew, and loads what is unfinished: of what has ended it knows nothing any more. */
+async function forget({ cluster }: Stage): Promise<void> {
+  const [coordinator] = cluster.coordinators;
+  const before = await epochs(cluster);
+  coordinator!.pause();
+  try {
+    await sleep(SILENCE_MS);
+  } finally {
+    coordinator!.resume();
+  }
+  await becomes(async () => (await epochs(cluster)).every((epoch, i) => epoch > before[i]!), RESOLVED_MS);
 }
 
 /** The coordinator is stopped when it and inventory alone are pre-committed, which is no majority: the others have to finish what it began. */
@@ -125,39 +126,4 @@ async function silence({ cluster, protocol, traffic }: Stage, asks: readonly Ask
   } finally {
     coordinator!.resume();
   }
-}
-
-function checkouts(protocol: ProtocolName, count: number, timeoutMs = TIMEOUT_MS): readonly Ask[] {
-  return Array.from({ length: count }, () => ({ request: request(protocol, checkout(), timeoutMs), refused: false }));
-}
-
-/** Half of them refused by payments, half by inventory, or all by one. */
-function refusals(protocol: ProtocolName, count: number, by: 'either' | 'inventory' = 'either'): readonly Ask[] {
-  return Array.from({ length: count }, (_, i) => {
-    const changed = by === 'either' && i % 2 === 0 ? { amountCents: 2_000_000 } : { sku: 's-none' };
-    return { request: request(protocol, { ...checkout(), ...changed }, TIMEOUT_MS), refused: true };
-  });
-}
-
-function debits(count: number, timeoutMs = TIMEOUT_MS, amountCents = 1_000): readonly Ask[] {
-  return Array.from({ length: count }, () => {
-    const { orderId, customerId } = checkout();
-    return { request: { protocol: '2pc', timeoutMs, branches: [{ participant: 'payments', operation: 'debit', payload: { orderId, customerId, amountCents } }] }, refused: amountCents > 1_000_000 };
-  });
-}
-
-function refusedDebits(count: number): readonly Ask[] {
-  return debits(count, TIMEOUT_MS, 2_000_000);
-}
-
-function request(protocol: ProtocolName, wanted: ReturnType<typeof checkout>, timeoutMs: number): TransactionRequest {
-  return { ...checkoutRequest(protocol, wanted), timeoutMs } as TransactionRequest;
-}
-
-let customers = 0;
-
-/** Each of a customer of its own; SKUs are shared by many. */
-function checkout() {
-  customers += 1;
-  return { orderId: `o-${randomUUID()}`, customerId: `c-${1 + (customers % 10_000)}`, sku: `s-${1 + (customers % 50)}`, quantity: 1, amountCents: 1_000 };
 }

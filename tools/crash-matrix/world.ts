@@ -5,7 +5,8 @@ import { Cluster, type ClusterOptions, type ServiceProcess } from '../../test/su
 import type { ProtocolName } from '../../libs/protocol/src/messages.ts';
 import type { Sighting } from './plan.ts';
 import { quiet } from './quiet.ts';
-import { SCENARIOS, type Scenario } from './scenarios.ts';
+import { SCENARIOS } from './scenarios.ts';
+import type { Scenario } from './stage.ts';
 import { type Outcome, Traffic } from './traffic.ts';
 
 /** A dead member is found out after the shortest time that the broker allows, and who is in doubt asks soon. */

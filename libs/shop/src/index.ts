@@ -2,7 +2,7 @@ export { type AtomicCheckout, type Checkout, type CheckoutBranch, checkoutReques
 export { type Debit, PaymentsParticipant } from './payments/payments.participant.js';
 export { Account } from './payments/account.entity.js';
 export { PaymentsModule } from './payments/payments.module.js';
-export { InventoryParticipant, type Reserve } from './inventory/inventory.participant.js';
+export { type CheckStock, InventoryParticipant, type Reserve } from './inventory/inventory.participant.js';
 export { Stock } from './inventory/stock.entity.js';
 export { InventoryModule } from './inventory/inventory.module.js';
 export { type ConfirmOrder, OrdersParticipant, type PlaceOrder } from './orders/orders.participant.js';

@@ -75,7 +75,7 @@ function ownersOf(transactions: Transactions): ReadonlyMap<string, Txid> {
 }
 
 function ordersOfPartialTransactions(transactions: Transactions): ReadonlySet<string> {
-  const partial = [...transactions.values()].filter(({ branches }) => !PARTICIPANTS.every((name) => branches.some((branch) => branch.participant === name)));
+  const partial = [...transactions.values()].filter(({ branches }) => !PARTICIPANTS.every((name) => branches.some(({ participant, operation }) => participant === name && operation !== 'check')));
   return new Set(partial.flatMap(({ branches }) => branches.flatMap(({ orderId }) => orderId ?? [])));
 }
 

@@ -185,6 +185,14 @@ describe('sending', () => {
     for (const name of names) expect(allCrashPoints()).toContain(name);
   });
 
+  it('is none for what a site says to itself, even if it leaves the process', async () => {
+    const { names, trigger } = noting();
+    const did: string[] = [];
+    await crashingTransport(transport(did), 'participant', trigger).send([envelope({ protocol: 'paxos-commit', kind: 'LEAD' })]);
+    expect([names, did]).toEqual([[], ['sent']]);
+    expect(allCrashPoints().filter((name) => name.endsWith('.send:paxos-commit/LEAD'))).toEqual([]);
+  });
+
   it('of outcomes is named after them', async () => {
     const did: string[] = [];
     const sending = crashingTransport(transport(did), 'coordinator', armed('coordinator.after.send:saga/OUTCOME')).send([], [{ protocol: 'saga' } as never]);

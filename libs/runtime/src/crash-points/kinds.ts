@@ -21,6 +21,11 @@ const acceptor = ['acceptor'] as const;
 /** Of E3PC: each site may be the one that resolves. */
 const anySite = ['coordinator', 'participant'] as const;
 const anyLeader = ['coordinator', 'leader'] as const;
+/**
+ * What one machine of a site says to another of the same site does not leave the process (splitByPlace), but in the moment in which the process
+ * stops or its partition is taken away. Even then nothing hangs on it: a branch in doubt asks its leader again and again.
+ */
+const ownSite = [] as const;
 
 export const SENDERS: { readonly [P in ProtocolName]: { readonly [K in MessageOf<P>['kind']]: readonly CrashRole[] } } = {
   '2pc': {
@@ -33,7 +38,7 @@ export const SENDERS: { readonly [P in ProtocolName]: { readonly [K in MessageOf
   },
   'paxos-commit': {
     PREPARE: coordinator, COMMIT: anyLeader, ABORT: anyLeader, PHASE_1A: anyLeader, PHASE_2A: ['participant', ...anyLeader],
-    PHASE_1B: acceptor, PHASE_2B: acceptor, REFUSED: acceptor, VOTE: participant, ACK: participant, INQUIRY: participant, LEAD: participant,
+    PHASE_1B: acceptor, PHASE_2B: acceptor, REFUSED: acceptor, VOTE: participant, ACK: participant, INQUIRY: participant, LEAD: ownSite,
   },
   saga: {
     EXECUTE: coordinator, COMPENSATE: coordinator, CANCEL_STEP: coordinator,
@@ -87,13 +92,14 @@ function branchKind(protocol: string, state: string): string {
   return `${protocol}/BRANCH-${state}`;
 }
 
-/** Who sends this message from a process of that role. */
-export function senderOf(message: Message, role: ProcessRole): CrashRole {
+/** Who sends this message from a process of that role; null: sending it is no crash point. */
+export function senderOf(message: Message, role: ProcessRole): CrashRole | null {
   if (role === 'coordinator' || message.kind === 'ANNOUNCE') return role;
   // Of ballot 0 the participants propose themselves; all others have a leader.
   if (message.kind === 'PHASE_2A') return message.ballot.n === 0 ? 'participant' : 'leader';
   const senders: Readonly<Record<string, readonly CrashRole[]>> = SENDERS[protocolOf(message)];
-  return senders[message.kind]?.find((sender) => sender !== 'coordinator') ?? role;
+  const who = senders[message.kind];
+  return who?.length === 0 ? null : who?.find((sender) => sender !== 'coordinator') ?? role;
 }
 
 export function kindOf(message: Message): string {

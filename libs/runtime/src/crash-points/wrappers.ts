@@ -24,7 +24,10 @@ function hit(trigger: CrashTrigger, when: 'before' | 'after', happenings: readon
 
 export function crashingTransport(transport: Transport, role: ProcessRole, trigger: CrashTrigger): Transport {
   const happenings = (envelopes: readonly Envelope[], outcomes: readonly OutcomeEvent[]): readonly Happening[] => [
-    ...envelopes.map(({ message }) => ({ role: senderOf(message, role), act: 'send', kind: kindOf(message) }) as const),
+    ...envelopes.flatMap(({ message }): readonly Happening[] => {
+      const sender = senderOf(message, role);
+      return sender === null ? [] : [{ role: sender, act: 'send', kind: kindOf(message) }];
+    }),
     ...outcomes.map(({ protocol }) => ({ role, act: 'send', kind: `${protocol}/OUTCOME` }) as const),
   ];
   return {

@@ -4,6 +4,6 @@ import { InventoryController } from './inventory.controller.js';
 import { InventoryParticipant } from './inventory.participant.js';
 import { Stock } from './stock.entity.js';
 
-/** Operation `reserve` and GET /inventory/:sku. Needs TypeOrmModule.forRoot and ParticipantModule.forRoot beside it. */
+/** Operations `reserve` and `check`, and GET /inventory/:sku. Needs TypeOrmModule.forRoot and ParticipantModule.forRoot beside it. */
 @Module({ imports: [TypeOrmModule.forFeature([Stock])], controllers: [InventoryController], providers: [InventoryParticipant] })
 export class InventoryModule {}

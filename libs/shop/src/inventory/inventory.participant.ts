@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { AbortMany, type BranchCall, CommitMany, CompensateMany, ExecuteMany, LockMany, Participant, PrepareMany, type StepResult } from '#libs/participant';
+import { AbortMany, type BranchCall, CommitMany, CompensateMany, ExecuteMany, LockMany, Participant, PrepareMany, type StepResult, vote, type VoteResult } from '#libs/participant';
 import type { EntityManager } from 'typeorm';
 import { type Granted, grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
 import { payloadSchema } from '../schemas.js';
@@ -11,12 +11,23 @@ export interface Reserve {
   readonly quantity: number;
 }
 
+export interface CheckStock {
+  readonly sku: string;
+  readonly quantity: number;
+}
+
 type Call = BranchCall<Reserve>;
+type Check = BranchCall<CheckStock>;
 
 const SCHEMA = payloadSchema('orderId', 'sku', 'quantity');
+const CHECK_SCHEMA = payloadSchema('sku', 'quantity');
+
+const REFUSAL = { unknown: 'UNKNOWN_SKU', short: 'OUT_OF_STOCK' };
 
 /** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
 const LOCK = 'SELECT sku, available FROM stock WHERE sku = ANY($1::text[]) ORDER BY sku FOR UPDATE';
+
+const LOOK = 'SELECT sku, available FROM stock WHERE sku = ANY($1::text[])';
 
 /** `= ANY` beside the join: without it the planner reads the whole table for a batch of some dozens. */
 const RESERVE = `
@@ -84,10 +95,25 @@ export class InventoryParticipant {
   async putBack(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(MOVE, totalsOf(calls.map((call) => wishOf(call, -1))), manager, movements(calls, -1));
   }
+
+  /** Refuses as reserve does, and holds nothing: a read-only branch, through with its vote. Others may take the pieces in the next moment. */
+  @PrepareMany('check', { schema: CHECK_SCHEMA })
+  async check(calls: readonly Check[], manager: EntityManager): Promise<readonly VoteResult[]> {
+    const free = freeFrom(await manager.query(LOOK, [sortedKeys(calls.map((call) => call.payload.sku))]));
+    return calls.map(({ payload: { sku, quantity } }) => {
+      const [answer] = grantInOrder([{ key: sku, amount: quantity }], free, REFUSAL).votes;
+      return answer!.vote === 'no' ? answer! : vote.readOnly({ available: free.get(sku)! });
+    });
+  }
+
+  /** Never called: who has voted read-only is not told the decision. */
+  @CommitMany('check')
+  @AbortMany('check')
+  async nothingToDo(): Promise<void> {}
 }
 
 async function grant(calls: readonly Call[], manager: EntityManager): Promise<Granted> {
-  return grantInOrder(calls.map((call) => wishOf(call)), await lockStock(calls, manager), { unknown: 'UNKNOWN_SKU', short: 'OUT_OF_STOCK' });
+  return grantInOrder(calls.map((call) => wishOf(call)), await lockStock(calls, manager), REFUSAL);
 }
 
 /** Columns of stock_movement. */
@@ -101,7 +127,10 @@ function wishOf({ payload }: Call, sign: 1 | -1 = 1): Wish {
 }
 
 async function lockStock(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
-  const rows: readonly { readonly sku: string; readonly available: string }[] = await manager.query(LOCK, [sortedKeys(calls.map((call) => call.payload.sku))]);
+  return freeFrom(await manager.query(LOCK, [sortedKeys(calls.map((call) => call.payload.sku))]));
+}
+
+function freeFrom(rows: readonly { readonly sku: string; readonly available: string }[]): ReadonlyMap<string, number> {
   return new Map(rows.map((row) => [row.sku, Number(row.available)]));
 }
 
