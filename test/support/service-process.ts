@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
-import path from 'node:path';
 import type { ProcessRecords } from '../../tools/stack/process-records.ts';
+import { serviceCommand } from '../../tools/stack/service-command.ts';
 import { eventually } from './eventually.ts';
 
 export interface ServiceProcessOptions {
@@ -66,9 +66,9 @@ export class ServiceProcess {
   /** @param env in addition to what it always gets; an undefined value takes one away */
   spawn(env: NodeJS.ProcessEnv = {}): void {
     const { name, instance, crashFile, records } = this.options;
-    const main = path.resolve(`dist/apps/${name}/src/main.js`);
     const crash = crashFile === null ? {} : { CONCORDAT_CRASH_POINTS: 'on', CRASH_POINT: `file:${crashFile}` };
-    const child = spawn(process.execPath, ['--enable-source-maps', main], { env: { ...this.options.env, ...crash, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: records !== undefined });
+    const { command, args, options } = serviceCommand(name, { ...this.options.env, ...crash, ...env });
+    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], detached: records !== undefined });
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => { this.log = (this.log + bytes.toString()).slice(-KEEP_LOG_CHARS); });
     const { pid } = child;
     if (pid !== undefined) records?.add({ name: instance, pid, signal: 'SIGKILL', graceMs: 0, order: 1 });

@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { problemOf } from './ready.ts';
 import type { DataDir } from '../stack/data-dir.ts';
+import { serviceCommand } from '../stack/service-command.ts';
 import { SetupError } from '../stack/setup-error.ts';
 
 const STOP_GRACE_MS = 15_000;
@@ -63,10 +62,10 @@ export class ServiceProcess {
   start(): void {
     this.wanted = true;
     if (this.child !== null) return;
-    const main = fileURLToPath(new URL(`../../dist/apps/${this.service}/src/main.js`, import.meta.url));
+    const { command, args, options } = serviceCommand(this.service, this.options.env);
     const log = fs.openSync(this.logFile, 'a');
     this.logStart = fs.fstatSync(log).size;
-    const child = spawn(process.execPath, ['--enable-source-maps', main], { cwd: path.resolve(main, '../../../../..'), env: this.options.env, detached: true, stdio: ['ignore', log, log] });
+    const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', log, log] });
     fs.closeSync(log);
     const exited = new Promise<void>((resolve) => {
       child.once('error', () => resolve()).once('exit', (code, signal) => {

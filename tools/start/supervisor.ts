@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { endProcess } from '../stack/end-process.ts';
 import { identityOf } from '../stack/process-identity.ts';
 import type { ProcessRecords } from '../stack/process-records.ts';
+import { serviceCommand } from '../stack/service-command.ts';
 import { SetupError } from '../stack/setup-error.ts';
 import type { LogLines } from './log-lines.ts';
 
@@ -37,9 +36,9 @@ export class Supervisor {
 
   /** Starts `dist/apps/<name>/src/main.js` and goes on starting it until `stop`. */
   start(name: string, backoffMs = FIRST_BACKOFF_MS): void {
-    const main = fileURLToPath(new URL(`../../dist/apps/${name}/src/main.js`, import.meta.url));
+    const { command, args, options } = serviceCommand(name, this.options.env);
     const began = Date.now();
-    const child = spawn(process.execPath, ['--enable-source-maps', main], { cwd: path.resolve(main, '../../../../..'), env: this.options.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     let lastLine = '';
     for (const stream of [child.stdout, child.stderr]) {
       const write = this.options.lines.splitter(name);
