@@ -1,5 +1,6 @@
 // Three times what the system can do: what is taken, what is refused, how much memory that needs, and how soon it is itself again.
 import { auditAtRest } from './audit.ts';
+import { MEASURE_SECONDS, measureCapacity } from './capacity.ts';
 import type { PhaseResult } from './http-load.ts';
 import type { MemorySample } from './memory.ts';
 import type { ChaosOptions } from './options.ts';
@@ -8,12 +9,6 @@ import { type Violation, table } from './report.ts';
 import type { Setting } from './setting.ts';
 import { checkouts, FIRST_OF_EACH, startSmallCluster } from './small-cluster.ts';
 
-/** Clients in a closed loop: doubled until that brings less than `WORTHWHILE` times as much. Few of them wait for each other's batches. */
-const FIRST_CLIENTS = 64;
-const MOST_CLIENTS = 2_048;
-const WORTHWHILE = 1.1;
-const WARM_UP_SECONDS = 15;
-const MEASURE_SECONDS = 10;
 const BEFORE_SECONDS = 20;
 const AFTER_SECONDS = 30;
 const TIMES = 3;
@@ -45,9 +40,7 @@ export async function runOverload(options: ChaosOptions, setting: Setting): Prom
   const ticker = setInterval(() => memory.push(sample(performance.now() - began)), 1_000);
   undo.push(async () => clearInterval(ticker));
 
-  log(`warming up for ${WARM_UP_SECONDS} s, then measuring`);
-  await load.capacity(FIRST_CLIENTS, WARM_UP_SECONDS, next, signal);
-  const { clients, perSecond: capacity } = await findCapacity((count) => load.capacity(count, MEASURE_SECONDS, next, signal), log);
+  const { clients, perSecond: capacity } = await measureCapacity(load, next, log, signal);
   log(`capacity ${capacity.toFixed(0)}/s; half of it for ${BEFORE_SECONDS} s`);
   const phases = [await load.phase('before, at half', capacity / 2, BEFORE_SECONDS, next, signal)];
   log(`${TIMES} times of it for ${options.seconds} s`);
@@ -69,19 +62,6 @@ export async function runOverload(options: ChaosOptions, setting: Setting): Prom
       ...(phases[1]!.achievedPerSecond >= capacity / 2 ? [] : [{ check: 'what is taken is served', txid: null, what: `${phases[1]!.achievedPerSecond.toFixed(0)}/s of ${capacity.toFixed(0)}/s` }]),
     ],
   };
-}
-
-/** @param measure outcomes a second of so many clients. @returns the most that was seen, and the number of clients that it took */
-export async function findCapacity(measure: (clients: number) => Promise<number>, log: (line: string) => void): Promise<{ readonly clients: number; readonly perSecond: number }> {
-  let best = { clients: FIRST_CLIENTS, perSecond: 0 };
-  for (let clients = FIRST_CLIENTS; clients <= MOST_CLIENTS; clients *= 2) {
-    const perSecond = await measure(clients);
-    log(`${clients} clients: ${perSecond.toFixed(0)}/s`);
-    const isWorthwhile = perSecond >= best.perSecond * WORTHWHILE;
-    if (perSecond > best.perSecond) best = { clients, perSecond };
-    if (!isWorthwhile) break;
-  }
-  return best;
 }
 
 /**

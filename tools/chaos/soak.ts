@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { auditAtRest } from './audit.ts';
+import { measureCapacity } from './capacity.ts';
 import type { Pools } from './cluster.ts';
 import { memoryRows } from './overload.ts';
 import type { MemorySample } from './memory.ts';
@@ -14,7 +15,6 @@ import { checkouts, FIRST_OF_EACH, startSmallCluster } from './small-cluster.ts'
 import { type Trend, trendOf } from './trend.ts';
 
 const SAMPLE_MS = 30_000;
-const MEASURE_SECONDS = 10;
 /** Finished transactions go after this share of the run, so that several cleanings are seen. */
 const KEPT = 1 / 6;
 /** The shop's own books: every order adds to them, as it should. And Kafka removes whole segments only, of a gigabyte by default. */
@@ -42,8 +42,7 @@ export async function runSoak(options: ChaosOptions, setting: Setting): Promise<
   const environment = environmentFor(options.minutes);
   const { cluster, load, unaskedEnds, sample } = await startSmallCluster(setting, { processes: FIRST_OF_EACH, proxied: false, env: environment });
   const next = checkouts(options.seed, options.protocols);
-  await load.capacity(64, MEASURE_SECONDS, next, signal);
-  const capacity = await load.capacity(64, MEASURE_SECONDS, next, signal);
+  const { perSecond: capacity } = await measureCapacity(load, next, log, signal);
   const rate = options.rateGiven ? options.ratePerSecond : capacity / 2;
   log(`capacity ${capacity.toFixed(0)}/s; ${rate.toFixed(0)}/s for ${options.minutes} minutes, finished transactions kept for ${(Number(environment.HISTORY_HOURS) * 60).toFixed(1)} minutes`);
   const began = performance.now();

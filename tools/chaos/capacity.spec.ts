@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { findCapacity } from './overload.ts';
+import { findCapacity } from './capacity.ts';
 
 const silent = (): void => {};
 
-describe('the capacity that overload is measured by', () => {
+describe('the capacity that overload and soak are measured by', () => {
   it('is found with as many clients as it takes', async () => {
     const measure = async (clients: number): Promise<number> => Math.min(clients * 3, 1_000);
     expect(await findCapacity(measure, silent)).toEqual({ clients: 512, perSecond: 1_000 });
