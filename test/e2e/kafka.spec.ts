@@ -373,6 +373,13 @@ describe('a start', () => {
     await expect(connect({ coordinatorShards: 16 })).rejects.toMatchObject({ code: 'INVALID_CONFIGURATION', message: expect.stringContaining('set COORDINATOR_SHARDS=4') as unknown });
   }, 60_000);
 
+  it('ends segments of the topics in time for what is old to be removed', async () => {
+    await connect({ retentionMs: 3_600_000 });
+    const resources = ['payments.inbox', 'outcomes'].map((name) => ({ type: ConfigResourceTypes.TOPIC, name: `${prefix}.${name}`, configNames: ['segment.ms'] }));
+    const { resources: found } = await withAdmin((admin) => admin.describeConfigs({ includeSynonyms: false, resources }));
+    expect(found.map(({ configEntries }) => configEntries[0]!.configValue)).toEqual(['900000', '6300000']);
+  }, 60_000);
+
   it('can ask how long the cluster keeps the records of an inbox, whoever has set it', async () => {
     const transport = await connect({ retentionMs: 3_600_000 });
     expect(await transport.retentionMs(PAYMENTS)).toBe(3_600_000);

@@ -6,6 +6,10 @@ import { KafkaConfigurationError, KafkaUnavailableError, type Settings } from '.
 /** How long the answer "there is no such topic" is believed. */
 const ABSENT_FOR_MS = 2_000;
 
+/** Kafka removes whole segments, and ends one after a week or a gigabyte by itself: without this a partition of any inbox would keep that much. */
+const SEGMENTS_KEPT = 4;
+const SHORTEST_SEGMENT_MS = 60_000;
+
 export interface WantedTopic {
   readonly topic: string;
   readonly partitions: number;
@@ -119,7 +123,11 @@ async function create(admin: Admin, wanted: readonly WantedTopic[]): Promise<voi
 
 function toTopicConfig(wanted: WantedTopic): ITopicConfig {
   // A record's time is the broker's: by its sender's it would be refused, or removed at once, where that machine's clock is wrong.
-  const configEntries = [{ name: 'retention.ms', value: String(wanted.retentionMs) }, { name: 'message.timestamp.type', value: 'LogAppendTime' }];
+  const configEntries = [
+    { name: 'retention.ms', value: String(wanted.retentionMs) },
+    { name: 'segment.ms', value: String(Math.max(SHORTEST_SEGMENT_MS, Math.floor(wanted.retentionMs / SEGMENTS_KEPT))) },
+    { name: 'message.timestamp.type', value: 'LogAppendTime' },
+  ];
   if (wanted.maxMessageBytes !== undefined) configEntries.push({ name: 'max.message.bytes', value: String(wanted.maxMessageBytes) });
   return { topic: wanted.topic, numPartitions: wanted.partitions, configEntries };
 }
