@@ -4,10 +4,10 @@ import type { DataDir } from '../stack/data-dir.ts';
 import { type Kafka, type ProxiedListener, startKafka } from '../stack/kafka.ts';
 import { choosePort, isPortFree } from '../stack/ports.ts';
 import { type Postgres, startPostgres } from '../stack/postgres.ts';
-import { ServiceProcess, type UnaskedEnd } from '../start/service-process.ts';
 import { type Tokens, writeTokens } from '../stack/tokens.ts';
 import { prepareDatabases } from '../start/databases.ts';
 import { participantsKnown } from '../start/ready.ts';
+import { ServiceProcess, type UnaskedEnd } from '../start/service-process.ts';
 import { TcpProxy } from './proxy.ts';
 import type { ProcessName, ServerName, ServiceName } from './schedule.ts';
 

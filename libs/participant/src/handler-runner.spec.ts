@@ -5,8 +5,9 @@ import type { EntityManager } from 'typeorm';
 import type { BranchCall } from './call.js';
 import { Abort, AbortMany, Commit, CommitMany, LockMany, Participant, Prepare, PrepareMany } from './decorators.js';
 import { defineParticipant } from './definition.js';
-import { ParticipantHandlerRunner, type RunnerObserver } from './handler-runner.js';
+import { ParticipantHandlerRunner } from './handler-runner.js';
 import { DatabaseGone, effect, FakeTransaction, loop, saidOf } from './testing/fake-transaction.js';
+import { recordingObserver } from './testing/recording-observer.js';
 import { vote, type VoteResult } from './vote.js';
 
 type Payload = { readonly n: number; readonly does?: string };
@@ -75,19 +76,15 @@ class Handlers {
   async abort(): Promise<void> {}
 }
 
+const observed: string[] = [];
 let tx: FakeTransaction;
-let observed: string[];
 beforeEach(() => {
   log.length = 0;
-  observed = [];
+  observed.length = 0;
   tx = new FakeTransaction();
 });
 
-const observer: RunnerObserver = {
-  ran: (operation, action, calls) => observed.push(`ran ${operation} ${action} ${calls.map((one) => one.protocol).join()}`),
-  voted: ({ protocol, operation }, { vote: said, reason }) => observed.push(`${protocol} ${operation} ${said} ${reason?.code ?? ''}`.trim()),
-  failed: (operation, action, calls) => observed.push(`failed ${operation} ${action} ${calls}`),
-};
+const observer = recordingObserver(observed);
 const runner = new ParticipantHandlerRunner(defineParticipant('test', [new Handlers()]), { isTransient: (error) => error instanceof DatabaseGone, observer });
 
 function call(action: HandlerCall['action'], operation: string, n: number, does?: string): HandlerCall {

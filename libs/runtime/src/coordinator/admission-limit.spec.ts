@@ -24,9 +24,9 @@ class Queue {
         }
       }
       for (this.work = Math.min(this.work + capacity / 100, Math.max(1, capacity / 100)); this.work >= 1 && this.nowMs - (this.waiting[0] ?? Infinity) >= atLeastMs; this.work--) {
-        const tookMs = this.nowMs - this.waiting.shift()!;
-        waits.push(tookMs);
-        this.admission.leave(['payments'], tookMs);
+        const sinceMs = this.waiting.shift()!;
+        waits.push(this.nowMs - sinceMs);
+        this.admission.leave(['payments'], sinceMs);
       }
     }
     return { refused, waits, limit: this.admission.loads()['payments']!.limit };

@@ -14,7 +14,7 @@ const PATIENCE = 4;
 /** However long it takes in quiet times, no more than so many targets are waited for. */
 const MOST_TARGETS = 10;
 
-export type AdmissionOptions = Pick<CoordinatorOptions, 'maxInFlight' | 'maxInFlightPerParticipant' | 'admissionTargetMs'>;
+type AdmissionOptions = Pick<CoordinatorOptions, 'maxInFlight' | 'maxInFlightPerParticipant' | 'admissionTargetMs'>;
 
 export type Refusal = { readonly code: 'OVERLOADED'; readonly limit: number } | { readonly code: 'PARTICIPANT_OVERLOADED'; readonly limit: number; readonly participant: string };
 
@@ -48,9 +48,10 @@ export class Admission {
     for (const name of participants) this.gateOf(name).inFlight++;
   }
 
-  /** @param tookMs from its begin to its decision; null when it was not the participants who decided it, or nobody did */
-  leave(participants: readonly string[], tookMs: number | null): void {
+  /** @param sinceMs what had elapsed when it was asked for; null when it was not the participants who decided it, or nobody did */
+  leave(participants: readonly string[], sinceMs: number | null): void {
     const nowMs = this.clock.elapsed();
+    const tookMs = sinceMs === null ? null : nowMs - sinceMs;
     for (const name of participants) this.gateOf(name).left(tookMs, nowMs);
   }
 

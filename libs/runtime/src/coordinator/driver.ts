@@ -61,7 +61,7 @@ export class CoordinatorDriver implements Subscriber {
     const admission = new Admission(clock, options);
     const shared = {
       store, clock, options, observer, lingering, outbox, protocols, admission,
-      table: new TransactionTable(admission, clock), waiters: new Waiters(clock), counters: zeroCounters(), closing: this.closing.signal,
+      table: new TransactionTable(admission), waiters: new Waiters(clock), counters: zeroCounters(), closing: this.closing.signal,
       timers: new Timers<string>(clock, (due) => this.fire(due)),
     };
     const shards: ShardTable = new ShardTable(shared, this.lanes);

@@ -66,6 +66,12 @@ export interface Transaction {
   waiters: Waiter[];
 }
 
+/** Null when it was not an answer that decided it. */
+function answeredSince({ sinceMs, isDecided, protocol, state }: Transaction): number | null {
+  const reason = isDecided ? protocol.facts(state).reason : null;
+  return !isDecided || (reason !== null && UNANSWERED.has(reason.code)) ? null : sinceMs;
+}
+
 /** All transactions of this process, finished ones for as long as they linger. */
 export class TransactionTable {
   private readonly map = new Map<Txid, Transaction>();
@@ -73,7 +79,7 @@ export class TransactionTable {
   private open = 0;
   private onQuiet: (() => void) | null = null;
 
-  constructor(private readonly admission: Admission, private readonly clock: Pick<Clock, 'elapsed'>) {}
+  constructor(private readonly admission: Admission) {}
 
   get(txid: Txid): Transaction | undefined {
     return this.map.get(txid);
@@ -109,7 +115,7 @@ export class TransactionTable {
   /** Its decision has just become visible. */
   decided(transaction: Transaction): void {
     this.open--;
-    this.admission.leave(participantsOf(transaction.row.spec), this.tookMs(transaction));
+    this.admission.leave(participantsOf(transaction.row.spec), answeredSince(transaction));
     this.checkQuiet();
   }
 
@@ -125,13 +131,6 @@ export class TransactionTable {
     this.map.delete(transaction.txid);
     if (!transaction.isFinished) this.finished(transaction);
     if (!transaction.isDecided) this.decided(transaction);
-  }
-
-  /** Null when it was not an answer that decided it. */
-  private tookMs({ sinceMs, isDecided, protocol, state }: Transaction): number | null {
-    if (sinceMs === null || !isDecided) return null;
-    const { reason } = protocol.facts(state);
-    return reason !== null && UNANSWERED.has(reason.code) ? null : this.clock.elapsed() - sinceMs;
   }
 
   /** Calls back once, when nothing is undecided. */
