@@ -32,7 +32,7 @@ describe('migrations', () => {
     expect(rows).toEqual([{ n: 10_000, cents: '9999000005', least: '5' }]);
   });
 
-  it.each(['coordinator', 'participant', 'orders', 'payments', 'inventory'] as const)('of %s can be taken back to nothing and applied again', async (role) => {
+  it.each(['coordinator', 'participant', 'orders', 'payments', 'inventory', 'extra'] as const)('of %s can be taken back to nothing and applied again', async (role) => {
     const url = unusedDatabase();
     expect((await migrationStatus(url, role)).every((m) => !m.applied)).toBe(true);
     const { applied } = await migrate(url, role);

@@ -1,7 +1,7 @@
 // Requests as they come: nothing is retried, nothing gathered, every answer counts as it is.
-import { Histogram, type LatencySummary } from '../../apps/loadtest/src/histogram.ts';
+import { type HttpAnswer, HttpConnections, type NoAnswerError } from '../../apps/loadtest/src/http-connections.ts';
+import { Latencies, type LatencySummary } from '../../apps/loadtest/src/latency.ts';
 import { runOpenLoop } from '../../apps/loadtest/src/open-loop.ts';
-import { type HttpAnswer, HttpConnections } from './http-connections.ts';
 
 /** How one request ended: an outcome, `pending` (202), `refused` (429, 503), `failed` (any other status), `lost` (no answer). */
 export interface HttpEnding {
@@ -52,7 +52,7 @@ export class HttpLoad {
     try {
       return this.endingOf(await this.pools[this.turn]!.post('/v1/transactions', { authorization: `Bearer ${this.token}`, 'content-type': 'application/json', prefer: 'wait=15' }, JSON.stringify(body)));
     } catch (error) {
-      return { kind: 'lost', what: (error as NodeJS.ErrnoException).code ?? (error as Error).message, txid: null, reason: null };
+      return { kind: 'lost', what: (error as NoAnswerError).code ?? (error as Error).message, txid: null, reason: null };
     }
   }
 
@@ -84,11 +84,11 @@ export class HttpLoad {
   async phase(name: string, offeredPerSecond: number, seconds: number, next: () => unknown, signal: AbortSignal): Promise<PhaseResult> {
     const counts = { endings: {} as Record<string, number>, statuses: {} as Record<string, number>, reasons: {} as Record<string, number> };
     const add = (record: Record<string, number>, key: string): void => { record[key] = (record[key] ?? 0) + 1; };
-    const latency = new Histogram();
-    const bins: { outcomes: number; refused: number; latency: Histogram }[] = [];
+    const latency = new Latencies();
+    const bins: { outcomes: number; refused: number; latency: Latencies }[] = [];
     const bin = (atMs: number): (typeof bins)[number] => {
       const index = Math.floor(atMs / 1000);
-      while (bins.length <= index) bins.push({ outcomes: 0, refused: 0, latency: new Histogram() });
+      while (bins.length <= index) bins.push({ outcomes: 0, refused: 0, latency: new Latencies() });
       return bins[index]!;
     };
     const start = performance.now();

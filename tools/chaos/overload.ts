@@ -4,8 +4,12 @@ import { MEASURE_SECONDS, measureCapacity } from './capacity.ts';
 import type { PhaseResult } from './http-load.ts';
 import type { MemorySample } from './memory.ts';
 import type { ChaosOptions } from './options.ts';
-import { pageHtml, plotSvg, tableHtml } from './plot.ts';
-import { type Violation, table } from './report.ts';
+import type { Violation } from './report.ts';
+import { timeAxis } from '../report/axis.ts';
+import { pageHtml, tableHtml } from '../report/html.ts';
+import { plotSvg } from '../report/plot.ts';
+import { styleOf } from '../report/svg.ts';
+import { table } from '../report/text.ts';
 import type { Setting } from './setting.ts';
 import { checkouts, FIRST_OF_EACH, startSmallCluster } from './small-cluster.ts';
 
@@ -119,8 +123,8 @@ export function renderOverloadPage(report: OverloadReport): string {
         { name: 'outcomes', style: 'good', points: phase.outcomesBySecond.map((n, s) => [s * 1000, n]) },
         { name: 'refused', style: 'warn', points: phase.refusedBySecond.map((n, s) => [s * 1000, n]) },
       ],
-    }, Math.max(phase.seconds, phase.outcomesBySecond.length) * 1000, [])),
-    plotSvg({ title: 'Resident memory', unit: 'MB', kind: 'lines', scale: 'linear', lines: names.map((name, i) => ({ name, style: `s${i % 8}`, points: memory.map(({ atMs, megabytes }) => [atMs, megabytes[name] ?? null] as const) })) }, endMs, []),
+    }, timeAxis(Math.max(phase.seconds, phase.outcomesBySecond.length) * 1000))),
+    plotSvg({ title: 'Resident memory', unit: 'MB', kind: 'lines', scale: 'linear', lines: names.map((name, i) => ({ name, style: styleOf(i), points: memory.map(({ atMs, megabytes }) => [atMs, megabytes[name] ?? null] as const) })) }, timeAxis(endMs)),
     tableHtml(['rule', 'transaction', 'what'], violations.map(({ check, txid, what }) => [check, txid ?? '', what]), [0, 1, 2]),
   ]);
 }

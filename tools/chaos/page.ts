@@ -1,4 +1,7 @@
-import { type Band, escapeXml, type Line, pageHtml, type Plot, plotSvg, tableHtml } from './plot.ts';
+import { timeAxis } from '../report/axis.ts';
+import { pageHtml, tableHtml } from '../report/html.ts';
+import { type Band, type Line, type Plot, plotSvg } from '../report/plot.ts';
+import { escapeXml, styleOf } from '../report/svg.ts';
 import { type ChaosReport, faultLines, outcomesOf } from './report.ts';
 import { describeFault } from './schedule.ts';
 
@@ -13,7 +16,7 @@ export function renderHtml(report: ChaosReport): string {
     `<h1>Chaos, seed ${report.seed} <span class="verdict ${violations.length === 0 ? 'good' : 'bad'}">${violations.length} violations</span></h1>`,
     `<p class="facts">${escapeXml(report.startedAt)}; ${report.minutes} minutes at ${report.ratePerSecond}/s of ${escapeXml(Object.keys(report.protocols).join(', '))}; replay: <code>npm run chaos -- --seed ${report.seed} --minutes ${report.minutes} --rate ${report.ratePerSecond}</code></p>`,
     `<p>${faults.length} faults; ${report.transactions.total} transactions; answers lost at first and found out: ${report.traffic.followedUp}; longest in doubt ${seconds(report.longestInDoubtMs)}; at rest ${seconds(report.drainMs)} after the load.</p>`,
-    ...plots(report).map((plot) => plotSvg(plot, endMs, bands)),
+    ...plots(report).map((plot) => plotSvg(plot, timeAxis(endMs), bands)),
     '<h2>Violations</h2>', violationsHtml(report),
     '<h2>Checks</h2>', tableHtml(['check', '', 'found'], report.checks.map(({ name, ok, detail }) => [name, ok ? 'holds' : 'BROKEN', detail]), [0, 1, 2]),
     '<h2>Transactions in the tables</h2>', outcomesHtml(report.transactions.byProtocol),
@@ -38,7 +41,7 @@ function plots({ seconds: all, doubt, memory }: ChaosReport): readonly Plot[] {
     { title: 'Milliseconds from the intended start to the certain answer', unit: 'ms', kind: 'lines', scale: 'log', lines: [{ name: 'p50', style: 's0', points: of('p50') }, { name: 'p99', style: 's1', points: of('p99') }] },
     { title: 'Oldest branch in doubt', unit: 's', kind: 'lines', scale: 'linear', lines: [{ name: 'seconds', style: 's3', points: doubt.map(({ atMs, oldestMs }) => [atMs, oldestMs / 1000]) }] },
     { title: 'Branches in doubt', unit: '', kind: 'lines', scale: 'linear', lines: [{ name: 'branches', style: 's2', points: doubt.map(({ atMs, count }) => [atMs, count]) }] },
-    { title: 'Resident memory', unit: 'MB', kind: 'lines', scale: 'linear', lines: names.map((name, i) => ({ name, style: `s${i % 8}`, points: memory.map(({ atMs, megabytes }) => [atMs, megabytes[name] ?? null] as const) })) },
+    { title: 'Resident memory', unit: 'MB', kind: 'lines', scale: 'linear', lines: names.map((name, i) => ({ name, style: styleOf(i), points: memory.map(({ atMs, megabytes }) => [atMs, megabytes[name] ?? null] as const) })) },
   ];
 }
 

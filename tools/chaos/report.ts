@@ -1,8 +1,9 @@
-import type { LatencySummary } from '../../apps/loadtest/src/histogram.ts';
+import type { LatencySummary } from '../../apps/loadtest/src/latency.ts';
 import type { InjectedFault } from './inject.ts';
 import type { Recovery } from './recovery.ts';
 import { describeFault } from './schedule.ts';
 import type { Second } from './series.ts';
+import { table } from '../report/text.ts';
 import type { UnaskedEnd } from '../start/service-process.ts';
 import type { TrafficTotals } from './traffic.ts';
 import type { DoubtSample } from './watch.ts';
@@ -91,10 +92,4 @@ export function faultLines({ faults, recoveries }: Pick<ChaosReport, 'faults' | 
 
 export function outcomesOf(byProtocol: Readonly<Record<string, Readonly<Record<string, number>>>>): readonly string[] {
   return [...new Set(Object.values(byProtocol).flatMap((counts) => Object.keys(counts)))].sort();
-}
-
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)));
-  const line = (cells: readonly string[]): string => `  ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`;
-  return [line(header), ...rows.map(line)];
 }

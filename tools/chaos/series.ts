@@ -1,4 +1,4 @@
-import { Histogram } from '../../apps/loadtest/src/histogram.ts';
+import { Latencies } from '../../apps/loadtest/src/latency.ts';
 
 /** One second of the load. */
 export interface Second {
@@ -16,7 +16,7 @@ interface Bin {
   offered: number;
   readonly endings: Record<string, number>;
   answered: number;
-  latency: Histogram | null;
+  latency: Latencies | null;
 }
 
 /** What happened in each second since the start. */
@@ -33,7 +33,7 @@ export class Series {
     bin.endings[ending] = (bin.endings[ending] ?? 0) + 1;
     if (latencyMs === null) return;
     bin.answered++;
-    (bin.latency ??= new Histogram()).record(latencyMs);
+    (bin.latency ??= new Latencies()).record(latencyMs);
   }
 
   seconds(): readonly Second[] {

@@ -7,8 +7,12 @@ import type { Pools } from './cluster.ts';
 import { memoryRows } from './overload.ts';
 import type { MemorySample } from './memory.ts';
 import type { ChaosOptions } from './options.ts';
-import { pageHtml, plotSvg, tableHtml } from './plot.ts';
-import { type Violation, table } from './report.ts';
+import type { Violation } from './report.ts';
+import { timeAxis } from '../report/axis.ts';
+import { pageHtml, tableHtml } from '../report/html.ts';
+import { plotSvg } from '../report/plot.ts';
+import { styleOf } from '../report/svg.ts';
+import { table } from '../report/text.ts';
 import { clock } from './run.ts';
 import type { Setting } from './setting.ts';
 import { checkouts, FIRST_OF_EACH, startSmallCluster } from './small-cluster.ts';
@@ -144,8 +148,8 @@ export function renderSoak(report: SoakReport): string {
 export function renderSoakPage(report: SoakReport): string {
   const endMs = report.minutes * 60_000;
   const plot = (title: string, samples: readonly MemorySample[], names: readonly string[]): string => plotSvg({
-    title, unit: 'MB', kind: 'lines', scale: 'linear', lines: names.map((name, i) => ({ name, style: `s${i % 8}`, points: samples.map(({ atMs, megabytes }) => [atMs, megabytes[name] ?? null] as const) })),
-  }, endMs, []);
+    title, unit: 'MB', kind: 'lines', scale: 'linear', lines: names.map((name, i) => ({ name, style: styleOf(i), points: samples.map(({ atMs, megabytes }) => [atMs, megabytes[name] ?? null] as const) })),
+  }, timeAxis(endMs));
   const tables = Object.keys(report.sizes.at(-1)?.megabytes ?? {});
   return pageHtml(`Soak, seed ${report.seed}`, [
     `<h1>Soak <span class="verdict ${report.violations.length === 0 ? 'good' : 'bad'}">${report.violations.length === 0 ? 'flat' : `${report.violations.length} violations`}</span></h1>`,

@@ -1,7 +1,7 @@
 // The clients of a chaos run, and what they were told.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConcordatClient, ConcordatError, type Result, type TransactionRequest, type UnknownOutcome } from '#libs/client';
-import { Histogram } from '../../apps/loadtest/src/histogram.ts';
+import { Latencies } from '../../apps/loadtest/src/latency.ts';
 import { type Arrival, runOpenLoop } from '../../apps/loadtest/src/open-loop.ts';
 import { mustBeRefused, type PlannedRequest } from './requests.ts';
 import { Series } from './series.ts';
@@ -44,7 +44,7 @@ export interface TrafficOptions {
 export class Traffic {
   readonly series = new Series();
   /** From the intended start to the certain answer; of those that needed no second question. */
-  readonly latency = new Histogram();
+  readonly latency = new Latencies();
   readonly told: Told[] = [];
   /** Things that no client may be told: two answers to one key, a commit of what must be refused, a refusal that makes no sense. */
   readonly contradictions: { readonly txid: string | null; readonly what: string }[] = [];

@@ -1,55 +1,58 @@
-import { ConcordatClient } from '#libs/client';
-import { checkoutRequest } from '#libs/shop/checkout';
-import { checkoutSource } from './checkouts.js';
-import { type Ending, endingOf, runClosedLoop } from './closed-loop.js';
-import { cpuSeconds } from './cpu.js';
-import { localCheckouts } from './local-transaction.js';
-import { offerCheckouts, renderOpenLoop } from './offer-checkouts.js';
-import { LOAD_HELP, type LoadOptions, OptionError, parseLoadOptions } from './options.js';
-import { type LoadRun, renderTable } from './report.js';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AssignmentError, parseAssignment } from './assignment.js';
+import type { Assignment, Progress, Result } from './contract.js';
+import { run } from './run.js';
+import { openWay } from './ways/open-way.js';
+
+// One worker of the load generator: an Assignment as JSON on stdin, lines of JSON (Progress, in the end one Result) on stdout.
+
+const EXIT = { ok: 0, somethingUnknown: 1, badAssignment: 2, stopped: 130 } as const;
+/** Connections whose other end is stuck are left to the end of the process. */
+const CLOSE_MS = 2_000;
 
 async function main(): Promise<number> {
-  const options = parseLoadOptions(process.argv.slice(2), process.env);
-  if (options === 'help') {
-    process.stdout.write(LOAD_HELP);
-    return 0;
-  }
-  if (options.ratePerSecond !== null) {
-    const result = await offerCheckouts(options, options.ratePerSecond);
-    process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `\n${renderOpenLoop(result)}\n`);
-    return result.endings.unknown === 0 ? 0 : 1;
-  }
-  const runs = await measure(options);
-  process.stdout.write(options.json ? `${JSON.stringify({ runs }, null, 2)}\n` : `\n${renderTable(runs)}\n`);
-  return runs.some((run) => run.result.endings.unknown > 0) ? 1 : 0;
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  const result = await runAssignment(parseAssignment(await text(process.stdin)), stop.signal);
+  if (stop.signal.aborted) return EXIT.stopped;
+  return result.endings.unknown > 0 ? EXIT.somethingUnknown : EXIT.ok;
 }
 
-/** The two ways in turn at each concurrency, so that both meet the same machine. */
-async function measure(options: LoadOptions): Promise<LoadRun[]> {
-  const watch = new Map([...options.watch, ['load', process.pid]]);
-  const next = checkoutSource(`l${Date.now().toString(36)}`);
-  const client = new ConcordatClient({ urls: options.coordinatorUrls, token: options.token, gather: options.http === 'gathered' });
-  const local = options.localDatabaseUrl === null ? null : await localCheckouts(options.localDatabaseUrl, options.localPool);
-  const runs: LoadRun[] = [];
-  const run = async (way: LoadRun['way'], concurrency: number, attempt: () => Promise<Ending>): Promise<void> => {
-    process.stderr.write(`${way}, ${concurrency} clients, ${options.warmupSeconds} + ${options.seconds} s ...`);
-    const result = await runClosedLoop({ concurrency, seconds: options.seconds, warmupSeconds: options.warmupSeconds, attempt, cpuSeconds: () => cpuSeconds(watch) });
-    process.stderr.write(` ${result.perSecond.toFixed(0)}/s\n`);
-    runs.push({ way, result });
-  };
+async function runAssignment(assignment: Assignment, signal: AbortSignal): Promise<Result> {
+  const way = await openWay(assignment);
   try {
-    for (const concurrency of options.concurrencies) {
-      if (local !== null) await run('local transaction', concurrency, () => local.attempt(next()));
-      await run(`concordat ${options.protocol}, ${options.http}`, concurrency, async () => endingOf((await client.run(checkoutRequest(options.protocol, next()))).outcome));
-    }
+    const result = await run(assignment, way, { onSecond: (progress) => void print(progress), onFault: firstOnly((error) => say(stackOf(error))), signal });
+    await print(result);
+    return result;
   } finally {
-    await client.close();
-    await local?.close();
+    await Promise.race([way.close(), sleep(CLOSE_MS)]);
   }
-  return runs;
 }
 
-main().then((code) => { process.exitCode = code; }, (error: unknown) => {
-  process.stderr.write(`${error instanceof OptionError ? error.message : (error as Error).stack}\n`);
-  process.exitCode = 2;
+/** Resolves when the line has left: it may be megabytes long, and the process is about to end. */
+function print(line: Progress | Result): Promise<void> {
+  return new Promise((resolve, reject) => process.stdout.write(`${JSON.stringify(line)}\n`, (error) => (error ? reject(error) : resolve())));
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function stackOf(error: unknown): string {
+  return (error as Error).stack ?? String(error);
+}
+
+function firstOnly<T>(hear: (value: T) => void): (value: T) => void {
+  let heard = false;
+  return (value) => {
+    if (!heard) hear(value);
+    heard = true;
+  };
+}
+
+main().then((code) => process.exit(code), (error: unknown) => {
+  const bad = error instanceof AssignmentError;
+  say(bad ? error.message : stackOf(error));
+  process.exit(bad ? EXIT.badAssignment : EXIT.somethingUnknown);
 });

@@ -43,6 +43,7 @@ const SETS: { readonly [R in DatabaseRole]: readonly MigrationSet[] } = {
   orders: ['participant', 'orders'],
   payments: ['participant', 'payments'],
   inventory: ['participant', 'inventory'],
+  extra: ['participant', 'extra'],
 };
 
 /**

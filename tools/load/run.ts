@@ -1,0 +1,80 @@
+// One configuration: warm-up, measured time, drain, audit.
+import { randomBytes } from 'node:crypto';
+import type { Assignment, Result } from '../../apps/loadtest/src/contract.ts';
+import { auditAnswers, auditMonolith, auditShop, untilItHolds } from './audit.ts';
+import { costOf } from './counters.ts';
+import { assignmentsFor, runGenerators } from './generators.ts';
+import { LiveView, type Place } from './live.ts';
+import { latencyOf } from './merge.ts';
+import { momentsFromTables, momentsOverHttp, summarisePhases } from './phases.ts';
+import type { AuditCheck, Phase, RunReport } from './report-types.ts';
+import { Sampler } from './sampler.ts';
+import { isLocal, nameOf, type RunSettings } from './settings.ts';
+import type { Stack } from './stack.ts';
+
+export interface RunSetting {
+  readonly stack: Stack;
+  readonly localPool: number;
+  readonly drainSeconds: number;
+  readonly say: (line: string) => void;
+  readonly isTerminal: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** @throws Error when a generator fails, or the stack does not answer */
+export async function runOnce(settings: RunSettings, place: Omit<Place, 'name'>, setting: RunSetting): Promise<RunReport> {
+  const { stack, say, signal } = setting;
+  const name = nameOf(settings);
+  const startedAt = new Date().toISOString();
+  const idPrefix = `l${Date.now().toString(36)}${randomBytes(3).toString('hex')}`;
+  let generators: ReadonlyMap<string, number> = new Map();
+  const sampler = new Sampler({ pids: () => new Map([...generators, ...stack.pids()]), counters: () => stack.counters() }, settings.seconds);
+  const view = new LiveView({ ...place, name }, settings, setting);
+  const result = await runGenerators(assignmentsFor(settings, targetOf(stack, setting.localPool), idPrefix), {
+    onStarted: (pids) => {
+      generators = pids;
+      sampler.started();
+    },
+    onProgress: (progress) => {
+      sampler.progressed(progress);
+      view.progressed(progress);
+    },
+  }, signal);
+  const ended = result.endings.committed + result.endings.aborted;
+  const { processes, counters, restarted } = await sampler.result(ended);
+  say(`run ${place.run}: auditing`);
+  const audit = await untilItHolds(() => auditOf(settings, result, idPrefix, stack), setting.drainSeconds * 1000, signal);
+  return {
+    name, settings, startedAt, endings: result.endings, reasons: result.reasons, perSecond: ended / result.seconds,
+    latency: latencyOf(result.histogram), histogram: result.histogram, bySecond: result.bySecond, latestStartMs: result.latestStartMs,
+    phases: isLocal(settings.way) ? null : await phasesOf(result, stack),
+    processes, cost: counters === null ? null : costOf(counters.before, counters.after, ended),
+    audit: [...audit, noRestarts(restarted)],
+  };
+}
+
+function targetOf(stack: Stack, localPool: number): Assignment['target'] {
+  return {
+    coordinatorUrls: stack.coordinatorUrls, token: stack.submitToken, localDatabaseUrl: stack.monolith?.databaseUrl ?? null, localHttpUrl: stack.monolith?.httpUrl ?? null, localPool,
+  };
+}
+
+async function auditOf({ way }: RunSettings, { endings, told }: Result, idPrefix: string, stack: Stack): Promise<readonly AuditCheck[]> {
+  if (isLocal(way)) return auditMonolith(stack.monolith!.pool, { idPrefix: `${idPrefix}-`, committed: endings.committed });
+  if (stack.databases !== null) return auditShop(stack.databases, stack.extras, told);
+  return auditAnswers(stack.coordinatorUrls[0]!, stack.readToken ?? stack.submitToken, told);
+}
+
+/** Null: nothing is known of any. */
+async function phasesOf({ sample }: Result, stack: Stack): Promise<readonly Phase[] | null> {
+  const moments = stack.databases !== null
+    ? await momentsFromTables(stack.databases.coordinator, sample)
+    : await momentsOverHttp(stack.coordinatorUrls[0]!, stack.readToken ?? stack.submitToken, sample);
+  const phases = summarisePhases(moments);
+  return phases.length === 0 ? null : phases;
+}
+
+/** Whoever was started again was cold, and for a while not there: the figures would be those of that. */
+function noRestarts(restarted: readonly string[]): AuditCheck {
+  return { name: 'no process ended by itself', holds: restarted.length === 0, detail: restarted.length === 0 ? 'the same at the beginning and the end' : `started again: ${restarted.join(', ')}` };
+}
