@@ -15,6 +15,9 @@ export interface Ready<Record, Outgoing, Timer extends string, To = Address> {
   readonly timers: readonly TimerChange<Timer>[];
 }
 
+/** Of most steps: one object for all of them. */
+export const NOTHING_OWED: Ready<never, never, never, never> = { records: [], messages: [], timers: [] };
+
 /** An input that no rule of the machine covers. It is a defect of the sender or of the machine, never ignored silently. */
 export class UnexpectedInputError extends Error {
   readonly code = 'UNEXPECTED_INPUT';

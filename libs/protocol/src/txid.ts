@@ -4,6 +4,9 @@ export type Txid = string & { readonly __brand: 'Txid' };
 /** Largest number of shards that a txid can name. */
 export const MAX_SHARDS = 4096;
 
+/** Of every shard, and so of every byte. */
+const HEX: readonly string[] = Array.from({ length: MAX_SHARDS }, (_, number) => number.toString(16).padStart(2, '0'));
+
 const TXID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /**
@@ -18,9 +21,9 @@ export function makeTxid(shard: number, createdAtMs: number, random: Uint8Array)
   if (!Number.isInteger(shard) || shard < 0 || shard >= MAX_SHARDS) throw new RangeError(`shard ${shard} is not within 0..${MAX_SHARDS - 1}`);
   if (random.length < 8) throw new RangeError(`makeTxid needs 8 random bytes, got ${random.length}`);
   const time = createdAtMs.toString(16).padStart(12, '0');
-  let noise = '';
-  for (let i = 0; i < 8; i++) noise += (i === 0 ? (random[i]! & 0x3f) | 0x80 : random[i]!).toString(16).padStart(2, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-8${shard.toString(16).padStart(3, '0')}-${noise.slice(0, 4)}-${noise.slice(4)}` as Txid;
+  let noise = HEX[(random[0]! & 0x3f) | 0x80]!;
+  for (let i = 1; i < 8; i++) noise += i === 2 ? `-${HEX[random[i]!]!}` : HEX[random[i]!]!;
+  return `${time.slice(0, 8)}-${time.slice(8)}-8${HEX[shard]!.padStart(3, '0')}-${noise}` as Txid;
 }
 
 /** True for text that `makeTxid` could have produced. */

@@ -42,6 +42,23 @@ describe('Timers', () => {
     expect(fired()).toEqual(['k/a']);
   });
 
+  it('tells the timers of one key apart in whatever order they come and go', async () => {
+    for (const order of [['a', 'b'], ['b', 'a']] as const) {
+      for (const name of order) timers.set('k', name, clock.now() + 10);
+      timers.cancel('k', 'a');
+      timers.cancel('k', 'a');
+      expect(timers.size).toBe(1);
+      await clock.advance(20);
+      expect(fired()).toEqual(['k/b']);
+      batches = [];
+    }
+    for (const name of ['a', 'b', 'a'] as const) timers.set('k', name, clock.now() + 10);
+    timers.set('other', 'a', clock.now() + 10);
+    timers.cancelKey('k');
+    await clock.advance(20);
+    expect(fired()).toEqual(['other/a']);
+  });
+
   it('uses one timeout of the clock, and none when it is empty', () => {
     for (let i = 0; i < 100; i++) timers.set(`k${i}`, 'a', clock.now() + 100 - i);
     expect(clock.pending).toBe(1);

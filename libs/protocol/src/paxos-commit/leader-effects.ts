@@ -17,6 +17,8 @@ type Outgoing = ToPaxosParticipant | ToAcceptor;
 type Sent = Envelope<Outgoing, PaxosAddress>;
 type Owed = Partial<Ready<PaxosLeaderRecord, Outgoing, PaxosLeaderTimer, PaxosAddress>>;
 
+const NONE: readonly never[] = [];
+
 /** A recovery leader found no vote of some branch in any instance that it read. */
 export const VOTE_NOT_FOUND = 'VOTE_NOT_FOUND';
 
@@ -168,8 +170,10 @@ export function tellBranch(state: PaxosLeaderState, branch: number): PaxosLeader
 }
 
 export function settleAck(state: PaxosLeaderState, index: number, context: LeaderContext): PaxosLeaderStep {
-  const settled = { ...state, branches: state.branches.map((branch, i) => (i === index ? { ...branch, acked: true } : branch)) };
-  return unacknowledged(settled).length === 0 ? finish(settled, context) : step(settled, {});
+  const branches = state.branches.slice();
+  branches[index] = { ...branches[index]!, acked: true };
+  const settled = { ...state, branches };
+  return branches.every(({ acked }) => acked) ? finish(settled, context) : step(settled, {});
 }
 
 /** END after a phase two that was waiting for ACKs, complete or not. */
@@ -238,5 +242,5 @@ function resendTimer(attempt: number, { nowMs, config }: LeaderContext): TimerCh
 }
 
 function step(state: PaxosLeaderState, owed: Owed): PaxosLeaderStep {
-  return { state, ready: { records: owed.records ?? [], messages: owed.messages ?? [], timers: owed.timers ?? [] } };
+  return { state, ready: { records: owed.records ?? NONE, messages: owed.messages ?? NONE, timers: owed.timers ?? NONE } };
 }

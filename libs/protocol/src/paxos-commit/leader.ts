@@ -38,7 +38,7 @@
  * commit), appendix A.3 (the TLA+ specification that these rules follow: Phase1a, Phase2a, Decide). Lamport, Paxos Made Simple (2001), 2.2
  * and 2.4. Bernstein, Hadzilacos, Goodman, Concurrency Control and Recovery in Database Systems (1987), 7.3 (AC1-AC5).
  */
-import { UnexpectedInputError } from '../machine.js';
+import { NOTHING_OWED, UnexpectedInputError } from '../machine.js';
 import { ReasonCode } from '../messages.js';
 import { BALLOT_ZERO, sameBallot, type Ballot } from './ballot.js';
 import type { PaxosLeaderIgnore } from './ignores.js';
@@ -255,7 +255,7 @@ function ignore(rule: PaxosLeaderIgnore): Rule<unknown> {
 }
 
 function dropped(state: PaxosLeaderState, rule: PaxosLeaderIgnore): PaxosLeaderStep {
-  return { state, ready: { records: [], messages: [], timers: [] }, ignored: rule };
+  return { state, ready: NOTHING_OWED, ignored: rule };
 }
 
 function refuse(state: PaxosLeaderState, input: { readonly kind: string }): never {

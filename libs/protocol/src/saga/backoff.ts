@@ -8,13 +8,13 @@ import type { SagaRetry } from './types.js';
  */
 export function retryDelayMs(txid: Txid, step: string, attempt: number, { firstMs, maxMs }: SagaRetry): number {
   const full = Math.min(firstMs * 2 ** attempt, maxMs);
-  return Math.round(full - (full / 2) * unitHash(`${txid}/${step}/${attempt}`));
+  return Math.round(full - (full / 2) * unitHash(txid, '/', step, '/', String(attempt)));
 }
 
-/** 32-bit FNV-1a of the text, mixed so that texts which differ in their last letter are far apart (murmur3's last step), as a fraction of 1. */
-function unitHash(text: string): number {
+/** 32-bit FNV-1a of the text that the parts make together, mixed so that texts which differ in their last letter are far apart (murmur3's last step), as a fraction of 1. */
+function unitHash(...parts: readonly string[]): number {
   let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  for (const text of parts) for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;

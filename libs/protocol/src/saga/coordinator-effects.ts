@@ -275,7 +275,9 @@ function timerOf({ steps }: SagaSpec, i: number): SagaTimer {
 }
 
 function change(draft: Draft, i: number, progress: Partial<SagaProgress>): void {
-  draft.state = { ...draft.state, steps: draft.state.steps.map((step, j) => (j === i ? { ...step, ...progress } : step)) };
+  const steps = draft.state.steps.slice();
+  steps[i] = { ...steps[i]!, ...progress };
+  draft.state = { ...draft.state, steps };
 }
 
 function blankState(spec: SagaSpec): SagaCoordinatorState {

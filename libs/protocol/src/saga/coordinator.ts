@@ -39,7 +39,7 @@
  * Relaxed Atomicity for Flexible Transactions in Multidatabase Systems, SIGMOD 1994. The write-once register: Gray and Lamport,
  * Consensus on Transaction Commit, TODS 31(1) 2006, section 3, seen from one side: the first write is the decision.
  */
-import { UnexpectedInputError } from '../machine.js';
+import { NOTHING_OWED, UnexpectedInputError } from '../machine.js';
 import { ReasonCode } from '../messages.js';
 import type { Reason } from '../messages.js';
 import {
@@ -295,7 +295,7 @@ function ignore(rule: SagaCoordinatorIgnore): Rule<unknown> {
 }
 
 function dropped(state: SagaCoordinatorState, rule: SagaCoordinatorIgnore): SagaCoordinatorStep {
-  return { state, ready: { records: [], messages: [], timers: [] }, ignored: rule };
+  return { state, ready: NOTHING_OWED, ignored: rule };
 }
 
 function refuse(state: SagaCoordinatorState, input: { readonly kind: string }): never {

@@ -121,7 +121,7 @@ function compensatables(steps: Steps): readonly number[] {
 function directBefore(steps: Steps): readonly (readonly number[])[] {
   const places = new Map(steps.map(({ id }, i) => [id, i]));
   return steps.map(({ after }, i) => {
-    if (after !== undefined) return [...new Set(after.map((id) => places.get(id)!))];
+    if (after !== undefined) return after.length < 2 ? after.map((id) => places.get(id)!) : [...new Set(after.map((id) => places.get(id)!))];
     return i === 0 ? [] : [i - 1];
   });
 }
@@ -129,12 +129,12 @@ function directBefore(steps: Steps): readonly (readonly number[])[] {
 /** Every step after those it depends on; null when there is a cycle (Kahn 1962). */
 function topologicalOrder(before: readonly (readonly number[])[]): readonly number[] | null {
   const order: number[] = [];
-  const placed = new Set<number>();
+  const placed = before.map(() => false);
   for (let found = true; found;) {
     found = false;
     for (const [i, needed] of before.entries()) {
-      if (placed.has(i) || !needed.every((j) => placed.has(j))) continue;
-      placed.add(i);
+      if (placed[i] || !needed.every((j) => placed[j])) continue;
+      placed[i] = true;
       order.push(i);
       found = true;
     }
@@ -143,14 +143,15 @@ function topologicalOrder(before: readonly (readonly number[])[]): readonly numb
 }
 
 function closure(before: readonly (readonly number[])[], order: readonly number[]): readonly (readonly number[])[] {
-  const ancestors: Set<number>[] = before.map(() => new Set());
+  const isAncestor: boolean[][] = before.map(() => before.map(() => false));
   for (const i of order) {
+    const ofThis = isAncestor[i]!;
     for (const j of before[i]!) {
-      ancestors[i]!.add(j);
-      for (const k of ancestors[j]!) ancestors[i]!.add(k);
+      ofThis[j] = true;
+      isAncestor[j]!.forEach((is, k) => { ofThis[k] ||= is; });
     }
   }
-  return ancestors.map((set) => [...set].sort((a, b) => a - b));
+  return isAncestor.map((flags) => [...flags.keys()].filter((i) => flags[i]));
 }
 
 /** As `closure`, for graphs that may have cycles. */

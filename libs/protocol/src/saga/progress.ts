@@ -35,7 +35,9 @@ export function reportsOf({ steps }: SagaCoordinatorState): readonly SagaStepRep
 }
 
 export function stepsIn(state: SagaCoordinatorState, where: SagaProgress['state']): readonly number[] {
-  return state.steps.flatMap((step, i) => (step.state === where ? [i] : []));
+  const places: number[] = [];
+  for (let i = 0; i < state.steps.length; i++) if (state.steps[i]!.state === where) places.push(i);
+  return places;
 }
 
 /** The place of the pivot if its EXECUTE may have left and its outcome is not known; else -1. */

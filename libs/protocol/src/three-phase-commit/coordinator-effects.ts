@@ -5,7 +5,7 @@ import type { Decision, Envelope, Reason } from '../messages.js';
 import { ReasonCode } from '../messages.js';
 import type { TransactionSpec } from '../two-phase-commit/types.js';
 import { blankProgress, replaceBranch } from '../two-phase-commit/progress.js';
-import { addressOf, compareElections, firstElection, NO_ATTEMPT, type Group, type SiteRow } from './election.js';
+import { compareElections, firstElection, NO_ATTEMPT, type Group, type SiteRow } from './election.js';
 import type { ThreePhaseMessage } from './messages.js';
 import { attempt, elect, type Begun } from './resolver.js';
 import type { Answered } from './site.js';
@@ -35,12 +35,12 @@ export function start(spec: TransactionSpec): CoordinatorStep {
 }
 
 export function askForVotes(state: CoordinatorState, { nowMs }: Context): CoordinatorStep {
-  const sent = sendTo({ ...state, phase: 'preparing' }, [...state.branches.keys()], prepare);
+  const sent = sendTo({ ...state, phase: 'preparing' }, [...state.branches.keys()], prepareFor(state));
   return step(sent.state, { messages: sent.messages, timers: [{ set: 'prepare-timeout', atMs: Math.max(state.spec.deadlineMs, nowMs), attempt: 0 }] });
 }
 
 export function resendPrepares(state: CoordinatorState): CoordinatorStep {
-  const sent = sendTo(state, branchesWhere(state, (branch) => branch.vote === null), prepare);
+  const sent = sendTo(state, branchesWhere(state, (branch) => branch.vote === null), prepareFor(state));
   return step(sent.state, { messages: sent.messages });
 }
 
@@ -128,13 +128,17 @@ function end(state: CoordinatorState, owed: Owed, { nowMs }: Context): Coordinat
 
 type MessageFor = (state: CoordinatorState, branch: number) => ThreePhaseMessage;
 
-function prepare(state: CoordinatorState, branch: number): ThreePhaseMessage {
-  const { operation, payload } = state.spec.branches[branch]!;
-  return { ...about(state, branch), kind: 'PREPARE', operation, payload, peers: peersOf(state.spec) };
+function prepareFor({ spec }: CoordinatorState): MessageFor {
+  const { txid, branches } = spec;
+  const peers = peersOf(spec);
+  return (_state, to) => {
+    const { operation, payload } = branches[to]!;
+    return { protocol: '3pc', txid, from: branches.length, to, kind: 'PREPARE', operation, payload, peers };
+  };
 }
 
-function commit(state: CoordinatorState, branch: number): ThreePhaseMessage {
-  return { ...about(state, branch), kind: 'COMMIT', ack: true };
+function commit({ spec }: CoordinatorState, to: number): ThreePhaseMessage {
+  return { protocol: '3pc', txid: spec.txid, from: spec.branches.length, to, kind: 'COMMIT', ack: true };
 }
 
 function abort(state: CoordinatorState, branch: number): ThreePhaseMessage {
@@ -146,12 +150,15 @@ function about({ spec }: CoordinatorState, to: number) {
   return { protocol: '3pc', txid: spec.txid, from: spec.branches.length, to } as const;
 }
 
-function sendTo(state: CoordinatorState, branches: readonly number[], messageFor: MessageFor) {
-  const { peers } = groupOf(state);
-  return {
-    state: { ...state, branches: state.branches.map((branch, i) => (branches.includes(i) ? { ...branch, attempts: branch.attempts + 1 } : branch)) },
-    messages: branches.map((i) => ({ to: addressOf({ peers }, i), message: messageFor(state, i) })),
-  };
+function sendTo(state: CoordinatorState, indexes: readonly number[], messageFor: MessageFor) {
+  const branches = state.branches.slice();
+  const messages: Envelope<ThreePhaseMessage>[] = [];
+  for (const i of indexes) {
+    const branch = branches[i]!;
+    branches[i] = { ...branch, attempts: branch.attempts + 1 };
+    messages.push({ to: { role: 'participant', name: state.spec.branches[i]!.participant }, message: messageFor(state, i) });
+  }
+  return { state: { ...state, branches }, messages };
 }
 
 // ---------------------------------------------------------------- small parts
@@ -161,7 +168,9 @@ export function groupOf({ spec }: Pick<CoordinatorState, 'spec'>): Group {
 }
 
 export function branchesWhere({ branches }: CoordinatorState, test: (branch: CoordinatorState['branches'][number]) => boolean): readonly number[] {
-  return branches.flatMap((branch, i) => (test(branch) ? [i] : []));
+  const indexes: number[] = [];
+  for (let i = 0; i < branches.length; i++) if (test(branches[i]!)) indexes.push(i);
+  return indexes;
 }
 
 function peersOf(spec: TransactionSpec): readonly string[] {

@@ -34,7 +34,7 @@
  * Protocols, SIGMOD 1981 (why a third phase), and A Quorum-Based Commit Protocol, 1982. Bernstein, Hadzilacos, Goodman, Concurrency
  * Control and Recovery in Database Systems (1987), 7.3 (AC1-AC5) and 7.5 (three-phase commit and its communication failures).
  */
-import { UnexpectedInputError } from '../machine.js';
+import { NOTHING_OWED, UnexpectedInputError } from '../machine.js';
 import type { Reason } from '../messages.js';
 import { ReasonCode } from '../messages.js';
 import { blankProgress, replaceBranch, timeoutReason, voted } from '../two-phase-commit/progress.js';
@@ -277,7 +277,7 @@ function ignore(rule: CoordinatorIgnore): Rule<unknown> {
 }
 
 function dropped(state: CoordinatorState, rule: CoordinatorIgnore): CoordinatorStep {
-  return { state, ready: { records: [], messages: [], timers: [] }, ignored: rule };
+  return { state, ready: NOTHING_OWED, ignored: rule };
 }
 
 function refuse(state: CoordinatorState, input: { readonly kind: string }): never {

@@ -17,6 +17,8 @@ export interface Sent {
   readonly messages: readonly Envelope<ToParticipant>[];
 }
 
+const NONE: readonly never[] = [];
+
 type Owed = Partial<Ready<CoordinatorRecord, ToParticipant, CoordinatorTimer>>;
 
 // ---------------------------------------------------------------- phase one
@@ -28,7 +30,7 @@ export function start(spec: TransactionSpec, context: Context): CoordinatorStep 
     spec, phase: onePhase ? 'one-phase' : 'preparing', branches: blankProgress(spec),
     outcome: null, reason: null, abortAsked: null, decidedAtMs: null, finishedAtMs: null,
   };
-  const sent = onePhase ? sendTo(state, [0], onePhaseRequest) : sendTo(state, allBranches(state), prepare);
+  const sent = onePhase ? sendTo(state, [0], onePhaseRequest) : sendTo(state, allBranches(state), prepareFor(state));
   return step(sent.state, {
     records: [{ kind: 'BEGIN', spec }],
     messages: sent.messages,
@@ -37,7 +39,7 @@ export function start(spec: TransactionSpec, context: Context): CoordinatorStep 
 }
 
 export function resendPrepares(state: CoordinatorState, _context: Context): CoordinatorStep {
-  const sent = sendTo(state, branchesWhere(state, (branch) => branch.vote === null), prepare);
+  const sent = sendTo(state, branchesWhere(state, (branch) => branch.vote === null), prepareFor(state));
   return step(sent.state, { messages: sent.messages });
 }
 
@@ -63,9 +65,9 @@ export function phaseTwo(state: CoordinatorState, decision: Decision, reason: Re
   const commit = decision === 'COMMIT';
   const decided: CoordinatorState = {
     ...state, phase: commit ? 'committing' : 'aborting', outcome: commit ? 'committed' : 'aborted', reason, decidedAtMs,
-    branches: state.branches.map((branch) => (branch.acked ? branch : { ...branch, attempts: 0 })),
   };
-  const sent = decisionTo(decided, unacknowledged(decided));
+  // Attempts count anew: this is the first of its phase.
+  const sent = sendTo(decided, unacknowledged(decided), commit ? commitMessage : abort, 0);
   const nothingAwaited = sent.messages.length === 0 || (!commit && !asksForAcks(decided));
   if (nothingAwaited) return end(sent.state, { messages: sent.messages }, context);
   return step(sent.state, { messages: sent.messages, timers: [resendTimer(0, context)] });
@@ -78,13 +80,13 @@ export function resendPhaseTwo(state: CoordinatorState, attempt: number, context
 
 /** COMMIT or ABORT to these branches, as decided. */
 export function decisionTo(state: CoordinatorState, branches: readonly number[]): Sent {
-  return sendTo(state, branches, state.outcome === 'committed' ? commit : abort);
+  return sendTo(state, branches, state.outcome === 'committed' ? commitMessage : abort);
 }
 
 export function settleAck(state: CoordinatorState, index: number, context: Context): CoordinatorStep {
   const branches = replaceBranch(state.branches, index, { ...state.branches[index]!, acked: true });
   const settled = { ...state, branches };
-  return unacknowledged(settled).length === 0 ? finish(settled, context) : step(settled, {});
+  return branches.every(({ acked }) => acked) ? finish(settled, context) : step(settled, {});
 }
 
 /** END after a phase two that was waiting for ACKs, complete or not. */
@@ -124,9 +126,13 @@ export function endOnePhase(state: CoordinatorState, message: OnePhaseOutcome, c
 
 type MessageFor = (state: CoordinatorState, branch: number) => ToParticipant;
 
-function prepare({ spec }: CoordinatorState, branch: number): ToParticipant {
-  const { operation, payload } = spec.branches[branch]!;
-  return { kind: 'PREPARE', txid: spec.txid, branch, operation, payload, peers: spec.branches.map((peer) => peer.participant) };
+function prepareFor({ spec }: CoordinatorState): MessageFor {
+  const { txid, branches } = spec;
+  const peers = branches.map((peer) => peer.participant);
+  return (_state, branch) => {
+    const { operation, payload } = branches[branch]!;
+    return { kind: 'PREPARE', txid, branch, operation, payload, peers };
+  };
 }
 
 function onePhaseRequest({ spec, abortAsked }: CoordinatorState, branch: number): ToParticipant {
@@ -135,7 +141,7 @@ function onePhaseRequest({ spec, abortAsked }: CoordinatorState, branch: number)
   return { kind: 'PREPARE_AND_COMMIT', txid: spec.txid, branch, operation, payload };
 }
 
-function commit({ spec }: CoordinatorState, branch: number): ToParticipant {
+function commitMessage({ spec }: CoordinatorState, branch: number): ToParticipant {
   return { kind: 'COMMIT', txid: spec.txid, branch };
 }
 
@@ -145,11 +151,16 @@ function abort(state: CoordinatorState, branch: number): ToParticipant {
   return asksForAcks(state) ? { ...message, ack: true } : message;
 }
 
-function sendTo(state: CoordinatorState, branches: readonly number[], messageFor: MessageFor): Sent {
-  return {
-    state: { ...state, branches: state.branches.map((branch, i) => (branches.includes(i) ? { ...branch, attempts: branch.attempts + 1 } : branch)) },
-    messages: branches.map((i) => ({ to: { role: 'participant', name: state.spec.branches[i]!.participant }, message: messageFor(state, i) })),
-  };
+/** @param attemptsBefore absent: as the branch has counted them */
+function sendTo(state: CoordinatorState, indexes: readonly number[], messageFor: MessageFor, attemptsBefore?: number): Sent {
+  const branches = state.branches.slice();
+  const messages: Envelope<ToParticipant>[] = [];
+  for (const i of indexes) {
+    const branch = branches[i]!;
+    branches[i] = { ...branch, attempts: (attemptsBefore ?? branch.attempts) + 1 };
+    messages.push({ to: { role: 'participant', name: state.spec.branches[i]!.participant }, message: messageFor(state, i) });
+  }
+  return { state: { ...state, branches }, messages };
 }
 
 // ---------------------------------------------------------------- small parts
@@ -180,5 +191,5 @@ function end(state: CoordinatorState, owed: Omit<Owed, 'records'>, { nowMs }: Co
 }
 
 function step(state: CoordinatorState, owed: Owed): CoordinatorStep {
-  return { state, ready: { records: owed.records ?? [], messages: owed.messages ?? [], timers: owed.timers ?? [] } };
+  return { state, ready: { records: owed.records ?? NONE, messages: owed.messages ?? NONE, timers: owed.timers ?? NONE } };
 }

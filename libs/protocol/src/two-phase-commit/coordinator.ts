@@ -42,7 +42,7 @@
  */
 import type { Decision, Reason, ToCoordinator, Vote } from '../messages.js';
 import { ReasonCode } from '../messages.js';
-import { UnexpectedInputError } from '../machine.js';
+import { NOTHING_OWED, UnexpectedInputError } from '../machine.js';
 import type { CoordinatorIgnore } from './ignores.js';
 import { blankProgress, progressFrom, replaceBranch, timeoutReason, voted } from './progress.js';
 import {
@@ -179,7 +179,7 @@ function countVote(state: CoordinatorState, vote: Vote, context: Context): Coord
   const branch = voted(before, vote, state.spec.branches[vote.branch]!);
   const counted = { ...state, branches: replaceBranch(state.branches, vote.branch, branch) };
   if (branch.vote === 'no') return propose(counted, 'ABORT', branch.reason, context);
-  if (counted.branches.some((other) => other.vote === null)) return { state: counted, ready: { records: [], messages: [], timers: [] } };
+  if (counted.branches.some((other) => other.vote === null)) return { state: counted, ready: NOTHING_OWED };
   if (counted.branches.every((other) => other.vote === 'read-only')) return endCommittedReadOnly(counted, context);
   return propose(counted, 'COMMIT', null, context);
 }
@@ -241,7 +241,7 @@ function ignore(rule: CoordinatorIgnore): Rule<unknown> {
 }
 
 function dropped(state: CoordinatorState, rule: CoordinatorIgnore): CoordinatorStep {
-  return { state, ready: { records: [], messages: [], timers: [] }, ignored: rule };
+  return { state, ready: NOTHING_OWED, ignored: rule };
 }
 
 function refuse(state: CoordinatorState, input: { readonly kind: string }): never {

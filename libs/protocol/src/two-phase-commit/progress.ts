@@ -1,4 +1,4 @@
-import type { BranchSpec, OutcomeStatus, Reason, Vote } from '../messages.js';
+import type { BranchSpec, OutcomeStatus, Reason, Vote, VoteKind } from '../messages.js';
 import { ReasonCode } from '../messages.js';
 import type { BranchProgress, CoordinatorState, TransactionSpec } from './types.js';
 
@@ -20,11 +20,11 @@ export function progressFrom(spec: TransactionSpec, known: readonly BranchProgre
 /** The branch after its vote. A NO or read-only voter has nothing to acknowledge: it left with its vote. */
 export function voted(branch: BranchProgress, vote: Vote, spec: BranchSpec): BranchProgress {
   return {
-    ...branch,
     vote: vote.vote,
     reason: vote.vote === 'no' ? refusal(vote.reason, spec.participant) : null,
     result: vote.result ?? null,
     acked: vote.vote !== 'yes',
+    attempts: branch.attempts,
   };
 }
 
@@ -34,12 +34,16 @@ export function refusal(reason: Reason | undefined, participant: string): Reason
 }
 
 export function replaceBranch(branches: readonly BranchProgress[], index: number, branch: BranchProgress): readonly BranchProgress[] {
-  return branches.map((old, i) => (i === index ? branch : old));
+  const replaced = branches.slice();
+  replaced[index] = branch;
+  return replaced;
 }
 
 /** Indexes of the branches for which `test` holds. */
 export function branchesWhere(state: Pick<CoordinatorState, 'branches'>, test: (branch: BranchProgress) => boolean): readonly number[] {
-  return state.branches.flatMap((branch, i) => (test(branch) ? [i] : []));
+  const indexes: number[] = [];
+  for (let i = 0; i < state.branches.length; i++) if (test(state.branches[i]!)) indexes.push(i);
+  return indexes;
 }
 
 /** Names the branches whose vote is missing: the reason of a prepare timeout. */
@@ -59,10 +63,10 @@ export type BranchStatus = 'waiting' | 'prepared' | 'read-only' | 'refused' | 'c
  * it yet; aborts are not acknowledged as a rule, so a branch counts as aborted as soon as the transaction is.
  * @param outcome of the transaction, null while undecided
  */
-export function branchStatus(branch: BranchProgress, outcome: OutcomeStatus | null): BranchStatus {
-  if (branch.vote === 'read-only') return 'read-only';
-  if (branch.vote === 'no') return 'refused';
+export function branchStatus(vote: VoteKind | null, acked: boolean, outcome: OutcomeStatus | null): BranchStatus {
+  if (vote === 'read-only') return 'read-only';
+  if (vote === 'no') return 'refused';
   if (outcome === 'aborted') return 'aborted';
-  if (outcome === 'committed' && branch.acked) return 'committed';
-  return branch.vote === 'yes' ? 'prepared' : 'waiting';
+  if (outcome === 'committed' && acked) return 'committed';
+  return vote === 'yes' ? 'prepared' : 'waiting';
 }

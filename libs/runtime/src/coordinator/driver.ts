@@ -99,7 +99,7 @@ export class CoordinatorDriver implements Subscriber {
     }
     this.context.admission.enter(participants);
     const sinceMs = this.context.clock.elapsed();
-    return new Promise((resolve, reject) => lane.add({ kind: 'begin', request, pending: { resolve, reject, sinceMs } }));
+    return new Promise((resolve, reject) => lane.add({ kind: 'begin', request, pending: { resolve, reject, sinceMs, participants } }));
   }
 
   /** Why a begin that names these participants would be refused now because of too much work; then it counts as refused. */
@@ -177,10 +177,15 @@ export class CoordinatorDriver implements Subscriber {
   private admit(participants: readonly string[]): Lane | Error {
     const { table, options, shards, admission } = this.context;
     if (this.stopping !== null) return stopped();
-    const owning = this.lanes.filter((lane) => shards.ofLane(lane).length > 0);
-    if (owning.length === 0) return noShard();
+    const working: Lane[] = [];
+    let ownsAny = false;
+    for (const lane of this.lanes) {
+      if (shards.ofLane(lane).length === 0) continue;
+      ownsAny = true;
+      if (!lane.stalled) working.push(lane);
+    }
+    if (!ownsAny) return noShard();
     if (this.transportStalled()) return transportUnavailable();
-    const working = owning.filter((lane) => !lane.stalled);
     if (working.length === 0) return storeUnavailable(options.storeFaultGraceMs);
     const refusal = admission.check(participants, table.inFlight + this.queuedBegins());
     return refusal === null ? this.leastBusy(working) : overloadError(refusal);

@@ -1,6 +1,5 @@
 import type { UnavailableError } from '../ports.js';
 import { backoffMs, pause, QUICK_BACKOFF } from '../retry.js';
-import { participantsOf } from './admission.js';
 import { applyFlush } from './apply-flush.js';
 import type { CoordinatorContext } from './context.js';
 import { stopped, storeUnavailable } from './errors.js';
@@ -276,8 +275,8 @@ export class Lane {
   }
 
   private refuseBegins(error: UnavailableError): void {
-    for (const { request, pending } of this.begins.splice(0)) {
-      this.context.admission.leave(participantsOf(request), null);
+    for (const { pending } of this.begins.splice(0)) {
+      this.context.admission.leave(pending.participants, null);
       pending.reject(error);
     }
   }

@@ -1,7 +1,6 @@
-import { protocolOf, type Announce, type Inquiry, type Message, type ProtocolMessage, type Txid } from '#libs/protocol';
+import { protocolOf, type Announce, type Inquiry, type Message, type ProtocolMessage, type SagaSpec, type TransactionSpec, type Txid } from '#libs/protocol';
 import type { BeginRow, InboundBatch, TransactionView, UnfinishedTransaction } from '../ports.js';
 import type { DueTimer } from '../timers.js';
-import { participantsOf } from './admission.js';
 import type { CoordinatorContext } from './context.js';
 import { noShard } from './errors.js';
 import type { ActInput, ProtocolInput } from './protocols/protocol.js';
@@ -63,7 +62,7 @@ export class Receiver {
 
   /** @param next gives the shard for the begins of a round. */
   begin({ request, pending }: BeginInput, next: () => Shard | null): void {
-    this.context.admission.leave(participantsOf(request), null);
+    this.context.admission.leave(pending.participants, null);
     const shard = (this.home ??= next());
     if (shard === null) return pending.reject(noShard());
     try {
@@ -103,14 +102,17 @@ export class Receiver {
     const { options, clock, txids } = this.context;
     const nowMs = clock.now();
     const { timeoutMs, waitFor, metadata, idempotency } = request;
-    const common = { txid: txids.make(shard.id, nowMs), createdAtMs: nowMs, deadlineMs: nowMs + timeoutMs, waitFor };
+    const txid = txids.make(shard.id, nowMs);
+    const deadlineMs = nowMs + timeoutMs;
     if (request.protocol === 'saga') {
       const { steps, compensationTimeoutMs, attentionAfterAttempts } = request;
-      return { spec: { ...common, protocol: 'saga', steps, compensationTimeoutMs, attentionAfterAttempts }, acceptors: [], metadata, idempotency };
+      const spec: SagaSpec = { txid, createdAtMs: nowMs, deadlineMs, waitFor, protocol: 'saga', steps, compensationTimeoutMs, attentionAfterAttempts };
+      return { spec, acceptors: [], metadata, idempotency };
     }
     const { branches } = request;
     const protocol = branches.length === 1 ? '2pc' : request.protocol;
-    return { spec: { ...common, protocol, branches }, acceptors: protocol === 'paxos-commit' ? options.acceptors : [], metadata, idempotency };
+    const spec: TransactionSpec = { txid, createdAtMs: nowMs, deadlineMs, waitFor, protocol, branches };
+    return { spec, acceptors: protocol === 'paxos-commit' ? options.acceptors : [], metadata, idempotency };
   }
 
   private recoverOne(unfinished: UnfinishedTransaction, shard: Shard): void {

@@ -1,5 +1,6 @@
 import type { Envelope, ProtocolMessage } from '#libs/protocol';
-import type { BeginRow, OutcomeEvent, RegisterEntry, UnfinishedTransaction } from '../ports.js';
+import type { BeginRow, OutcomeEvent, RegisterEntry, TransactionView, UnfinishedTransaction } from '../ports.js';
+import { participantsOf } from './admission.js';
 import type { CoordinatorContext } from './context.js';
 import type { ProtocolInput, Stepped } from './protocols/protocol.js';
 import type { Owed, Round } from './round.js';
@@ -101,14 +102,16 @@ export class Stepper {
     table.finished(transaction);
     timers.cancelKey(transaction.txid);
     transaction.isFinished = true;
-    this.reveal(transaction);
+    transaction.shown = transaction.state;
+    const view = viewOf(transaction);
+    this.reveal(transaction, view);
     counters.finished++;
     lingering.add(transaction);
-    observer.finished(viewOf(transaction));
+    observer.finished(view);
   }
 
   /** The state as stepped may be seen, its decision too. */
-  reveal(transaction: Transaction): void {
+  reveal(transaction: Transaction, view: TransactionView | null = null): void {
     const { table, waiters, observer, counters } = this.context;
     const { protocol, state } = transaction;
     const isNews = !transaction.isDecided && protocol.isDecided(state);
@@ -116,12 +119,13 @@ export class Stepper {
     if (isNews) {
       transaction.isDecided = true;
       table.decided(transaction);
-      if (protocol.facts(state).decision === 'COMMIT') counters.committed++;
-      else counters.aborted++;
       if (protocol.name !== 'saga') this.publish(transaction);
-      observer.decided(viewOf(transaction));
+      view = viewOf(transaction);
+      if (view.decision === 'COMMIT') counters.committed++;
+      else counters.aborted++;
+      observer.decided(view);
     }
-    waiters.notify(transaction);
+    if (transaction.waiters.length > 0) waiters.notify(transaction, view);
   }
 
   /** Hands over what has gathered; `onSent` is called when it and all before it is acknowledged. */
@@ -149,7 +153,7 @@ export class Stepper {
     const transaction: Transaction = {
       txid: row.spec.txid, row, shard, begin, state, shown: state, isDecided, isFinished: false, isTold: false, heldEnd: null, resolved: null,
       protocol: this.context.protocols[row.spec.protocol], clockOffsetMs: nowMs - Math.floor(this.context.clock.elapsed()),
-      sinceMs: begin?.sinceMs ?? null, timeline: new Timeline(this.self), owes: null, abandoned: false, gone: false, waiters: [],
+      sinceMs: begin?.sinceMs ?? null, participants: begin?.participants ?? participantsOf(row.spec), timeline: new Timeline(this.self, nowMs), owes: null, abandoned: false, gone: false, lingersUntilMs: null, waiters: [],
     };
     this.context.table.add(transaction);
     return transaction;
@@ -163,26 +167,30 @@ export class Stepper {
   private take(transaction: Transaction, { state, ready }: Stepped, stands: boolean, round: Round, nowMs: number): Round | null {
     const { records, messages, timers } = ready;
     const { protocol } = transaction;
-    const end = records.find((record) => record.to === 'end');
-    const written = end === undefined ? records : records.filter((record) => record !== end);
+    let end: EndRecord | null = null;
     transaction.state = state;
-    for (const record of written) {
+    for (const record of records) {
+      if (record.to === 'end') {
+        end = record;
+        continue;
+      }
       round.add(transaction, record);
       transaction.timeline.record(record, nowMs);
       if (record.to !== 'decide' || record.as !== 'note') round.urgent = true;
     }
-    if (end !== undefined) this.writeEndWhenTold(transaction, end, round, nowMs);
-    const isHeld = end !== undefined && !transaction.isTold;
+    if (end !== null) this.writeEndWhenTold(transaction, end, round, nowMs);
+    const isHeld = end !== null && !transaction.isTold;
     const decided = protocol.isDecided(state);
     const free = decided && protocol.decidedBy === 'acceptors';
     // A decision that waits for its flush is not to be seen; nor is an end, but that is asked elsewhere (`isFinished`).
     if (!decided || stands || free || transaction.isDecided || transaction.owes === null) this.reveal(transaction);
-    const noted = end !== undefined && !isHeld;
+    const noted = end !== null && !isHeld;
     if (noted) this.note(transaction, messages);
     const { owes } = transaction;
     const publishes = isHeld && protocol.name === 'saga';
-    const isOwed = this.hand({ transaction, messages, timers, noted, publishes }, free ? null : owes, records.length > 0);
-    return isOwed || written.length > 0 || noted ? owes : null;
+    const isNothing = messages.length === 0 && timers.length === 0 && !publishes;
+    const isOwed = !isNothing && this.hand({ transaction, messages, timers, noted, publishes }, free ? null : owes, records.length > 0);
+    return isOwed || noted || records.length > (end === null ? 0 : 1) ? owes : null;
   }
 
   private writeEndWhenTold(transaction: Transaction, end: EndRecord, round: Round, nowMs: number): void {
@@ -201,7 +209,6 @@ export class Stepper {
   /** @returns whether messages wait for the round */
   private hand(owed: Owed, round: Round | null, hasRecords: boolean): boolean {
     const { messages, timers, publishes } = owed;
-    if (messages.length === 0 && timers.length === 0 && !publishes) return false;
     if (round === null) {
       this.release(owed);
       return false;

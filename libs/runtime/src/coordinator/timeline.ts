@@ -7,25 +7,33 @@ import type { DurableRecord } from './protocols/protocol.js';
 const MAX_EVENTS = 200;
 const MAX_RECORDS = 400;
 
+type EventType = TimelineEvent['type'];
+
+/** Fields of an event in the list: its type, name, the other side, branch, detail, and when it was, less `sinceMs`. */
+const FIELDS = 6;
+type Field = string | number | null | undefined;
+
 /**
  * What happened to one transaction in this process. Each durable row takes what happened since the one before, so readers
- * put the rows' timelines one after the other.
+ * put the rows' timelines one after the other. Most transactions have some fifteen events, which live as long as they do and are
+ * looked at once: so they are fields in one array, and objects when they are read.
  */
 export class Timeline {
-  private readonly list: TimelineEvent[] = [];
+  private readonly list: Field[] = [];
   private saved = 0;
   private offered = 0;
 
-  constructor(private readonly self: string) {}
+  /** @param sinceMs what times are kept as differences to: small numbers need no room of their own */
+  constructor(private readonly self: string, private readonly sinceMs: number) {}
 
   get events(): readonly TimelineEvent[] {
-    return this.list;
+    return this.from(0);
   }
 
   /** For the next durable row. */
   offer(): readonly TimelineEvent[] {
     this.offered = this.list.length;
-    return this.list.slice(this.saved);
+    return this.from(this.saved);
   }
 
   /** What was offered last is durable. */
@@ -34,26 +42,39 @@ export class Timeline {
   }
 
   record({ to, name, detail }: DurableRecord, atMs: number): void {
-    if (name === null || (to === 'progress' && this.list.length >= MAX_RECORDS)) return;
-    const event = { atMs, type: 'record', name, from: this.self, to: 'store' } as const;
-    this.list.push(detail === null ? event : { ...event, detail });
+    if (name === null || (to === 'progress' && this.list.length >= MAX_RECORDS * FIELDS)) return;
+    this.list.push('record', name, 'store', undefined, detail, atMs - this.sinceMs);
   }
 
   sent(envelope: Envelope<ProtocolMessage>, atMs: number): void {
-    if (this.list.length >= MAX_EVENTS) return;
-    this.message('send', envelope.message, this.self, receiverOf(envelope), branchOf(envelope.message, true), atMs);
+    if (this.list.length >= MAX_EVENTS * FIELDS) return;
+    const { message } = envelope;
+    this.list.push('send', message.kind, receiverOf(envelope), branchOf(message, true), detailOf(message), atMs - this.sinceMs);
   }
 
   received(message: ProtocolMessage, spec: Spec, atMs: number): void {
-    if (this.list.length >= MAX_EVENTS) return;
-    this.message('receive', message, senderOf(message, spec), this.self, branchOf(message), atMs);
+    if (this.list.length >= MAX_EVENTS * FIELDS) return;
+    this.list.push('receive', message.kind, senderOf(message, spec), branchOf(message), detailOf(message), atMs - this.sinceMs);
   }
 
-  private message(type: 'send' | 'receive', message: ProtocolMessage, from: string, to: string, branch: number | undefined, atMs: number): void {
-    const detail = detailOf(message);
-    const event: { -readonly [Key in keyof TimelineEvent]: TimelineEvent[Key] } = { atMs, type, name: message.kind, from, to };
-    if (branch !== undefined) event.branch = branch;
-    if (detail !== null) event.detail = detail;
-    this.list.push(event);
+  private from(start: number): readonly TimelineEvent[] {
+    const events: TimelineEvent[] = [];
+    for (let at = start; at < this.list.length; at += FIELDS) events.push(this.event(at));
+    return events;
+  }
+
+  private event(at: number): TimelineEvent {
+    const { list, self } = this;
+    const type = list[at] as EventType;
+    const name = list[at + 1] as string;
+    const other = list[at + 2] as string;
+    const branch = list[at + 3] as number | undefined;
+    const detail = list[at + 4] as string | null;
+    const atMs = list[at + 5] as number + this.sinceMs;
+    const from = type === 'receive' ? other : self;
+    const to = type === 'receive' ? self : other;
+    // Whole at once: what is added to an object later takes room beside it.
+    if (branch !== undefined) return detail === null ? { atMs, type, name, from, to, branch } : { atMs, type, name, from, to, branch, detail };
+    return detail === null ? { atMs, type, name, from, to } : { atMs, type, name, from, to, detail };
   }
 }

@@ -1,7 +1,7 @@
 import { type Reason, ReasonCode, SagaReasonCode, type Txid, VOTE_NOT_FOUND } from '#libs/protocol';
 import type { BeginRow, Clock, TransactionView } from '../ports.js';
 import { Timers } from '../timers.js';
-import { type Admission, participantsOf } from './admission.js';
+import type { Admission } from './admission.js';
 import type { DurableRecord, Protocol } from './protocols/protocol.js';
 import type { Round } from './round.js';
 import type { Shard } from './shard.js';
@@ -12,14 +12,17 @@ import { viewOf } from './view.js';
 export interface PendingBegin {
   /** What had elapsed when it was asked for. */
   readonly sinceMs: number;
+  /** Each once. */
+  readonly participants: readonly string[];
   resolve(result: BeginResult): void;
   reject(error: Error): void;
 }
 
 interface Waiter {
-  readonly key: string;
+  /** Null once it is answered: its timer, long cancelled, must not keep the transaction. */
+  transaction: Transaction | null;
   readonly until: 'decided' | 'finished';
-  readonly resolve: (view: TransactionView | null) => void;
+  resolve(view: TransactionView | null): void;
 }
 
 export type EndRecord = Extract<DurableRecord, { to: 'end' }>;
@@ -45,6 +48,8 @@ export interface Transaction {
   shown: unknown;
   /** What had elapsed when it was asked for here; null: an earlier owner's. */
   readonly sinceMs: number | null;
+  /** Each once. */
+  readonly participants: readonly string[];
   /** Readers may know the decision. */
   isDecided: boolean;
   /** END is durable. */
@@ -63,6 +68,8 @@ export interface Transaction {
   abandoned: boolean;
   /** No longer in memory: whatever still refers to it does nothing. */
   gone: boolean;
+  /** Once END is durable: how long it stays readable, as Clock.elapsed() counts; null: before, and after. */
+  lingersUntilMs: number | null;
   waiters: Waiter[];
 }
 
@@ -109,13 +116,13 @@ export class TransactionTable {
     transaction.shard.inFlight++;
     if (transaction.isDecided) return;
     this.open++;
-    this.admission.enter(participantsOf(transaction.row.spec));
+    this.admission.enter(transaction.participants);
   }
 
   /** Its decision has just become visible. */
   decided(transaction: Transaction): void {
     this.open--;
-    this.admission.leave(participantsOf(transaction.row.spec), answeredSince(transaction));
+    this.admission.leave(transaction.participants, answeredSince(transaction));
     this.checkQuiet();
   }
 
@@ -150,11 +157,11 @@ function reached({ isDecided, isFinished }: Transaction, until: 'decided' | 'fin
   return until === 'decided' ? isDecided : isFinished;
 }
 
+function answered(): void {}
+
 /** Callers that wait for a transaction to get somewhere. */
 export class Waiters {
-  private readonly timers: Timers<'wait'>;
-  private readonly byKey = new Map<string, Transaction>();
-  private next = 0;
+  private readonly timers: Timers<'wait', Waiter>;
 
   constructor(private readonly clock: Clock) {
     this.timers = new Timers(clock, (due) => {
@@ -166,38 +173,38 @@ export class Waiters {
   wait(transaction: Transaction, until: 'decided' | 'finished', timeoutMs: number): Promise<TransactionView | null> {
     if (reached(transaction, until) || timeoutMs <= 0) return Promise.resolve(viewOf(transaction));
     return new Promise((resolve) => {
-      const key = String(this.next++);
-      transaction.waiters.push({ key, until, resolve });
-      this.byKey.set(key, transaction);
-      this.timers.setAt(key, 'wait', this.clock.elapsed() + timeoutMs);
+      const waiter: Waiter = { transaction, until, resolve };
+      transaction.waiters.push(waiter);
+      this.timers.setAt(waiter, 'wait', this.clock.elapsed() + timeoutMs);
     });
   }
 
-  /** To be called when readers may know more. */
-  notify(transaction: Transaction): void {
-    if (transaction.waiters.length === 0) return;
-    const satisfied = transaction.waiters.filter((waiter) => reached(transaction, waiter.until));
-    if (satisfied.length === 0) return;
-    transaction.waiters = transaction.waiters.filter((waiter) => !satisfied.includes(waiter));
-    const view = viewOf(transaction);
-    for (const waiter of satisfied) this.settle(waiter, view);
+  /** To be called when readers may know more. @param known the view as it is now, if it has been made */
+  notify(transaction: Transaction, known: TransactionView | null): void {
+    const { waiters } = transaction;
+    if (!waiters.some((waiter) => reached(transaction, waiter.until))) return;
+    transaction.waiters = waiters.filter((waiter) => !reached(transaction, waiter.until));
+    const view = known ?? viewOf(transaction);
+    for (const waiter of waiters) if (reached(transaction, waiter.until)) this.settle(waiter, view);
   }
 
   /** The transaction left this memory: whoever waits reads the durable rows instead. */
   drop(transaction: Transaction): void {
+    if (transaction.waiters.length === 0) return;
     for (const waiter of transaction.waiters.splice(0)) this.settle(waiter, null);
   }
 
-  private expire(key: string): void {
-    const transaction = this.byKey.get(key);
-    const at = transaction?.waiters.findIndex((waiter) => waiter.key === key) ?? -1;
-    if (transaction === undefined || at < 0) return;
-    this.settle(transaction.waiters.splice(at, 1)[0]!, viewOf(transaction));
+  private expire(waiter: Waiter): void {
+    const { transaction } = waiter;
+    if (transaction === null) return;
+    transaction.waiters.splice(transaction.waiters.indexOf(waiter), 1);
+    this.settle(waiter, viewOf(transaction));
   }
 
   private settle(waiter: Waiter, view: TransactionView | null): void {
-    this.timers.cancel(waiter.key, 'wait');
-    this.byKey.delete(waiter.key);
+    this.timers.cancel(waiter, 'wait');
+    waiter.transaction = null;
     waiter.resolve(view);
+    waiter.resolve = answered;
   }
 }

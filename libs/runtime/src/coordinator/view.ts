@@ -7,13 +7,13 @@ import { sagaProgress } from './protocols/saga.js';
 import { stateOf } from './protocols/three-phase-commit.js';
 import type { Transaction } from './transaction.js';
 
-const UNDECIDED = { decision: null, reason: null, decidedAtMs: null, finishedAtMs: null };
-
 /** What the transaction's readers may know: never an outcome or an end that is not durable. */
 export function viewOf({ protocol, shown, row, isDecided, isFinished, resolved }: Transaction): TransactionView {
   const facts = protocol.facts(shown);
   if (isFinished) return makeView(row, facts, resolved);
-  return makeView(row, isDecided ? { ...facts, finishedAtMs: null } : { ...facts, ...UNDECIDED }, null);
+  const { reports, attention } = facts;
+  if (!isDecided) return makeView(row, { decision: null, reason: null, reports, decidedAtMs: null, finishedAtMs: null, attention }, null);
+  return makeView(row, facts.finishedAtMs === null ? facts : { ...facts, finishedAtMs: null }, null);
 }
 
 /** The same of a transaction as the tables have it, whoever owns it. */
@@ -58,16 +58,15 @@ function statusOf(begin: BeginRow, { decision, finishedAtMs, attention }: Facts)
 
 type BranchReports = readonly (BranchProgress | PaxosBranchReport)[];
 
-const UNKNOWN_BRANCH: BranchProgress = { vote: null, reason: null, result: null, acked: false, attempts: 0 };
+const UNKNOWN_BRANCH: PaxosBranchReport = { vote: null, reason: null, acked: false };
 const UNKNOWN_STEP: SagaStepReport = { state: 'waiting', result: null, reason: null, attempts: 0 };
 
 function branchViews({ branches }: TransactionSpec, reports: BranchReports, decision: Decision | null): readonly BranchView[] {
   const outcome: OutcomeStatus | null = decision === null ? null : decision === 'COMMIT' ? 'committed' : 'aborted';
   return branches.map(({ participant, operation }, index) => {
     // A paxos leader knows neither results nor attempts.
-    const report: BranchProgress = { ...UNKNOWN_BRANCH, ...reports[index] };
-    const { vote, result, reason, attempts } = report;
-    return { index, participant, operation, state: branchStatus(report, outcome), vote, result, reason, attempts, step: null };
+    const { vote, reason, acked, result = null, attempts = 0 }: PaxosBranchReport & Partial<BranchProgress> = reports[index] ?? UNKNOWN_BRANCH;
+    return { index, participant, operation, state: branchStatus(vote, acked, outcome), vote, result, reason, attempts, step: null };
   });
 }
 

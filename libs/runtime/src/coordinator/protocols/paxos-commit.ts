@@ -21,8 +21,10 @@ interface PaxosState {
  * acceptors': it is told, and sent, without a write here, also while the coordinator's database is away.
  */
 export function paxosCommit(config: Pick<PaxosLeaderConfig, 'resendAfterMs' | 'maxResendIntervalMs'>): Protocol<PaxosState> {
+  // Made for each step, and all of the driver's options come here: so only what a leader knows of is taken.
+  const { resendAfterMs, maxResendIntervalMs } = config;
   const configOf = (epoch: number): PaxosLeaderConfig => ({
-    ...config, leader: epoch * LEADERS_PER_TENURE, address: { role: 'coordinator' }, staggerMs: 0, mostRepeats: Number.POSITIVE_INFINITY,
+    resendAfterMs, maxResendIntervalMs, leader: epoch * LEADERS_PER_TENURE, address: { role: 'coordinator' }, staggerMs: 0, mostRepeats: Number.POSITIVE_INFINITY,
   });
   return {
     name: 'paxos-commit',

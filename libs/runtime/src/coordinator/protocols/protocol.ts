@@ -108,7 +108,8 @@ interface MachineStep<State, Record> {
 export function withRows<State, Record>(step: MachineStep<State, Record>, rowsOf: (record: Record, state: State) => readonly DurableRecord[]): Stepped<State> {
   const { records, messages, timers } = step.ready;
   if (records.length === 0) return step as Stepped<State>;
-  return { state: step.state, ready: { records: records.flatMap((record) => rowsOf(record, step.state)), messages, timers } };
+  const rows = records.length === 1 ? rowsOf(records[0]!, step.state) : records.flatMap((record) => rowsOf(record, step.state));
+  return { state: step.state, ready: { records: rows, messages, timers } };
 }
 
 export const BEGIN: DurableRecord = { to: 'begin', name: 'BEGIN', detail: null };

@@ -64,7 +64,9 @@ function rowsOf(record: CoordinatorRecord): readonly DurableRecord[] {
       return [BEGIN];
     case 'DECIDE':
       return [{ to: 'decide', as: 'register', name: 'DECIDE', detail: decisionText(record), row: record }];
-    case 'END':
-      return [{ to: 'end', name: 'END', detail: record.outcome, row: { ...record, resolved: null } }];
+    case 'END': {
+      const { txid, outcome, reason, branches, atMs } = record;
+      return [{ to: 'end', name: 'END', detail: outcome, row: { txid, outcome, reason, resolved: null, branches, atMs } }];
+    }
   }
 }
