@@ -20,7 +20,7 @@ const LIBS: Readonly<Record<string, readonly string[]>> = {
 /** Packages that only some parts may import, by path prefix. */
 const RESERVED: readonly { readonly packages: RegExp; readonly parts: readonly string[] }[] = [
   { packages: /^pg$/, parts: ['libs/postgres/'] },
-  { packages: /^kafkajs$/, parts: ['libs/kafka/'] },
+  { packages: /^(kafkajs|@platformatic\/kafka)$/, parts: ['libs/kafka/'] },
   { packages: /^undici$/, parts: ['libs/client/', 'apps/'] },
   { packages: /^(typeorm|@nestjs\/typeorm)$/, parts: ['libs/postgres/', 'libs/participant/', 'libs/shop/', 'migrations/', 'tools/', 'apps/'] },
 ];

@@ -6,7 +6,7 @@ const QUIET_SECONDS = 10;
 
 export interface Place {
   readonly name: string;
-  /** From 1. */
+  /** From 1; 0: it warms what was just started. */
   readonly run: number;
   /** Null: nobody knows (a ramp). */
   readonly of: number | null;
@@ -51,5 +51,5 @@ export function lineOf(kept: readonly Progress[], { seconds, warmupSeconds }: Pi
 }
 
 function placeText({ name, run, of }: Place): string {
-  return `run ${run}${of === null ? '' : ` of ${of}`}: ${name}`;
+  return run === 0 ? `warming up: ${name}` : `run ${run}${of === null ? '' : ` of ${of}`}: ${name}`;
 }

@@ -4,14 +4,17 @@ import type { DataDir } from '../stack/data-dir.ts';
 import { orderOf } from './compare.ts';
 import type { MeasureOptions } from './options.ts';
 import { versionOf } from './machine.ts';
-import { describeKnee, kneeOf, nextRate, type RampStep } from './ramp.ts';
+import { kneeOf, nextRate, type RampStep, stepOf } from './ramp.ts';
 import { auditFails } from './report-figures.ts';
 import { renderReport } from './report-table.ts';
 import { renderReportPage } from './report-page.ts';
 import type { LoadReport, RunReport } from './report-types.ts';
 import { runOnce, type RunSetting } from './run.ts';
+import type { RunSettings } from './settings.ts';
 import { givenStack, startOwnStack } from './stack.ts';
 import { withoutFigures } from './without-figures.ts';
+
+const WARMING: RunReport['settings']['loop'] = { kind: 'closed', clients: 64 };
 
 export interface MeasureSetting {
   /** Null: the stack is somebody else's. */
@@ -32,22 +35,58 @@ export async function measure(options: MeasureOptions, setting: MeasureSetting):
   if (stack.databases === null) say('the databases are out of reach: the audit asks the coordinator again for what clients were told, and knows nothing of the books');
   const runSetting: RunSetting = { ...setting, stack, localPool: options.localPool, drainSeconds: options.drainSeconds };
   const { runs, knee } = options.ramp === null ? { runs: await inTurn(options, runSetting), knee: undefined } : await ramped(options, options.ramp.factor, runSetting);
-  if (setting.signal.aborted) return 130;
-  const report: LoadReport = {
-    format: 1, at: new Date().toISOString(), version: versionOf(), machine: stack.machine, environment: options.environment,
-    runs: runs.map((run) => (auditFails(run) ? withoutFigures(run) : run)), rounds: options.rounds, ...(knee === undefined ? {} : { knee }),
-  };
-  tell(report, options);
+  return setting.signal.aborted ? 130 : conclude(options, stack.machine, runs, knee === undefined ? {} : { knee });
+}
+
+/** Tells what was measured, and answers the exit code. */
+export function conclude(options: MeasureOptions, machine: LoadReport['machine'], runs: readonly RunReport[], more: Pick<LoadReport, 'knee' | 'state'>): number {
+  tell({
+    format: 1, at: new Date().toISOString(), version: versionOf(), machine, environment: options.environment,
+    runs: runs.map((run) => (auditFails(run) ? withoutFigures(run) : run)), rounds: options.rounds, ...more,
+  }, options);
   // A ramp ends with what is too much: there, outcomes may stay unknown.
   return runs.some((run) => auditFails(run) || (options.ramp === null && run.endings.unknown > 0)) ? 1 : 0;
 }
 
 /** Ends with the first run whose books do not balance: they are those of all runs after it, too. */
-async function inTurn({ configurations, rounds }: MeasureOptions, setting: RunSetting): Promise<readonly RunReport[]> {
-  const order = orderOf(configurations.length, rounds);
+async function inTurn({ configurations, rounds, target }: MeasureOptions, setting: RunSetting): Promise<readonly RunReport[]> {
+  const pairs = configurations.map((settings) => ({ settings, setting }));
+  // Somebody else's stack is as warm as it is.
+  return target === null && pairs.length * rounds > 1 ? warmThenRun(pairs, rounds) : runAll(pairs, rounds);
+}
+
+/** A configuration, and the stack that it is measured on. */
+export interface Pair {
+  readonly settings: RunSettings;
+  readonly setting: RunSetting;
+}
+
+/**
+ * Programs that have just been started are several times slower, and the warm-up of a run is too short to make up for it: whoever came
+ * first would pay for all. So each way and protocol is used once by a closed loop, which is not reported.
+ */
+export async function warmThenRun(pairs: readonly Pair[], rounds: number): Promise<readonly RunReport[]> {
+  const kinds = new Map(pairs.map((pair) => [`${pair.settings.way} ${pair.settings.workload.protocol} ${pair.setting.stack.label ?? ''}`, pair]));
+  for (const { settings, setting } of kinds.values()) {
+    const failed = await warmUp(settings, setting);
+    if (failed !== null) return [failed];
+  }
+  return runAll(pairs, rounds);
+}
+
+/** Null, or a run that shall be reported: its books do not balance, or it was stopped. */
+async function warmUp(settings: RunSettings, setting: RunSetting): Promise<RunReport | null> {
+  if (settings.warmupSeconds === 0) return null;
+  const run = await runOnce({ ...settings, loop: WARMING, seconds: settings.warmupSeconds, warmupSeconds: 0 }, { run: 0, of: null, round: 0 }, setting);
+  return setting.signal.aborted || auditFails(run) ? run : null;
+}
+
+async function runAll(pairs: readonly Pair[], rounds: number): Promise<readonly RunReport[]> {
+  const order = orderOf(pairs.length, rounds);
   const runs: RunReport[] = [];
   for (const place of order) {
-    const run = await runOnce(configurations[place]!, { run: runs.length + 1, of: order.length }, setting);
+    const { settings, setting } = pairs[place]!;
+    const run = await runOnce(settings, { run: runs.length + 1, of: order.length, round: Math.floor(runs.length / pairs.length) }, setting);
     runs.push(run);
     if (setting.signal.aborted || auditFails(run)) break;
     setting.say(summaryOf(run));
@@ -59,11 +98,14 @@ async function ramped({ configurations }: MeasureOptions, factor: number, settin
   const [first] = configurations;
   const runs: RunReport[] = [];
   const steps: RampStep[] = [];
+  // The first step is to tell what it does unloaded, not what it does cold.
+  const failed = await warmUp(first!, setting);
+  if (failed !== null) return { runs: [failed] };
   for (let rate = first!.loop.kind === 'open' ? first!.loop.ratePerSecond : null; rate !== null; rate = nextRate(steps, factor)) {
-    const run = await runOnce({ ...first!, loop: { kind: 'open', ratePerSecond: rate } }, { run: runs.length + 1, of: null }, setting);
+    const run = await runOnce({ ...first!, loop: { kind: 'open', ratePerSecond: rate } }, { run: runs.length + 1, of: null, round: 0 }, setting);
     runs.push(run);
     if (setting.signal.aborted || auditFails(run)) return { runs };
-    steps.push({ ratePerSecond: rate, achieved: run.perSecond, p50: run.latency.p50, p99: run.latency.p99 });
+    steps.push(stepOf(run));
     setting.say(summaryOf(run));
   }
   return { runs, knee: kneeOf(steps) };
@@ -76,7 +118,7 @@ function summaryOf({ name, perSecond, latency, endings }: RunReport): string {
 function tell(report: LoadReport, { json, html }: Pick<MeasureOptions, 'json' | 'html'>): void {
   const text = `${JSON.stringify(report, null, 2)}\n`;
   if (json === '-') process.stdout.write(text);
-  else process.stdout.write(`${renderReport(report)}\n${report.knee === undefined ? '' : `\n${describeKnee(report.knee)}\n`}`);
+  else process.stdout.write(`${renderReport(report)}\n`);
   if (json !== null && json !== '-') fs.writeFileSync(json, text);
   if (html !== null) fs.writeFileSync(html, renderReportPage(report));
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import type { Progress, Result } from '../../apps/loadtest/src/contract.js';
-import { latencyOf, mergeProgress, mergeResults } from './merge.js';
+import { endedWithin, latencyOf, mergeProgress, mergeResults } from './merge.js';
 
 function histogramOf(ms: readonly number[]): string {
   const histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: 120_000_000, numberOfSignificantValueDigits: 3 });
@@ -15,6 +15,13 @@ function result(part: Partial<Result>): Result {
     ...part,
   };
 }
+
+describe('the throughput', () => {
+  it('is of what ended in the measured time, and not after it', () => {
+    const second = (at: number, ended: number) => ({ second: at, ended, refused: 1, p50Ms: 1, p99Ms: 1 });
+    expect(endedWithin({ bySecond: [second(0, 100), second(1, 110), second(2, 500)] }, 2)).toBe(210);
+  });
+});
 
 describe('several generators', () => {
   it('count together', () => {

@@ -35,6 +35,14 @@ export function latencyOf(histogram: string): Latency {
   };
 }
 
+/**
+ * What ended in the measured time, whenever it was asked for: the throughput, and what the cost of that time is divided by. Of an open loop
+ * the endings count what was to start in it, which is what was offered as long as everything is answered in the end.
+ */
+export function endedWithin({ bySecond }: Pick<Result, 'bySecond'>, seconds: number): number {
+  return bySecond.reduce((sum, { second, ended }) => (second < seconds ? sum + ended : sum), 0);
+}
+
 function decode(histogram: string): Histogram {
   return decodeFromCompressedBase64(histogram);
 }

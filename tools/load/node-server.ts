@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { DataDir } from '../stack/data-dir.ts';
 import { ServerProcess } from '../stack/server-process.ts';
+import { SERVICE_FLAGS } from '../stack/service-command.ts';
 import { SetupError } from '../stack/setup-error.ts';
 import { problemOf } from '../start/ready.ts';
 
@@ -23,7 +24,7 @@ export async function startNodeServer({ name, script, healthUrl, env }: NodeServ
   const logFile = dataDir.file('logs', `${name}.log`);
   const server = new ServerProcess({
     name, logFile, records: dataDir.records,
-    command: () => ({ command: process.execPath, args: ['--enable-source-maps', `${LOADTEST}${script}`], cwd: ROOT, env }),
+    command: () => ({ command: process.execPath, args: [...SERVICE_FLAGS, `${LOADTEST}${script}`], cwd: ROOT, env }),
     // Who is to be asked is asked below.
     isReady: (_pid, logged) => healthUrl !== null || logged.includes('listening on '),
     stopSignal: 'SIGTERM', stopGraceMs: 15_000, stopOrder: 1, startLimitMs: START_LIMIT_MS,

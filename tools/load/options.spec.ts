@@ -12,6 +12,16 @@ function measure(...argv: string[]): MeasureOptions {
 const names = (...argv: string[]): readonly string[] => measure(...argv).configurations.map(nameOf);
 
 describe('the options of npm run load', () => {
+  it('takes a store to fill, and one configuration to measure on it', () => {
+    const command = parseLoadOptions(['state', '--finished', '5000', '--seconds', '4']);
+    expect(command).toMatchObject({ kind: 'state', finished: 5_000, unfinished: 10_000, rounds: 3, configurations: [{ way: 'sdk', loop: { kind: 'closed', clients: 256 }, seconds: 4 }] });
+    for (const [args, said] of [
+      [['state', '--way', 'sdk,http'], 'state takes one configuration'], [['state', '--way', 'local'], 'state takes one configuration'], [['state', '--url', 'http://a'], '--url does not go with state'],
+      [['--finished', '5'], '--finished is for state'], [['idle', '--clients', '5'], '--clients does not go with idle'],
+    ] as const) expect(() => parseLoadOptions(args)).toThrow(said);
+    expect(parseLoadOptions(['idle', '--seconds', '5', '--json'])).toEqual({ kind: 'idle', seconds: 5, settleSeconds: 15, environment: {}, json: '-' });
+  });
+
   it('measure 2pc beside the local transaction in closed loops, unless told otherwise', () => {
     expect(names()).toEqual([
       'local, 1 client', '2pc, sdk, 1 client', 'local, 16 clients', '2pc, sdk, 16 clients', 'local, 64 clients', '2pc, sdk, 64 clients', 'local, 256 clients', '2pc, sdk, 256 clients',
@@ -102,7 +112,7 @@ describe('the options of npm run load', () => {
     [['--rate', '5', '--clients', '5'], '--rate is an open loop, --clients a closed one'],
     [['--ramp', '--way', 'sdk,http'], '--ramp finds the knee of one configuration, got 2'],
     [['--factor', '2'], '--factor is for --ramp'],
-    [['--rounds', '2'], '--rounds is for compare'],
+    [['--rounds', '2'], '--rounds is for compare and state'],
     [['compare'], 'compare takes --presets, --run, or lists for --way, --protocol or --clients: there is nothing to compare'],
     [['compare', '--way', 'sdk'], 'there is nothing to compare'],
     [['compare', '--presets', 'all'], '--presets takes protocols, monolith, participants, skew, got "all"'],
@@ -118,7 +128,7 @@ describe('the options of npm run load', () => {
     [['--set', 'PORT'], '--set takes NAME=VALUE, got "PORT"'],
     [['--set', 'ORDERS_PORT=1'], '--set takes no ORDERS_PORT'],
     [['diff', 'a'], 'diff takes two reports and nothing else, got "a"'],
-    [['party'], 'unknown command "party"; takes compare, diff, or none'],
+    [['party'], 'unknown command "party"; takes compare, state, idle, diff, or none'],
     [['--colour'], "Unknown option '--colour'"],
   ] as [string[], string][])('refuse %j by name', (argv, message) => {
     expect(() => parseLoadOptions(argv)).toThrow(message);
@@ -126,7 +136,7 @@ describe('the options of npm run load', () => {
 
   it('are all explained', () => {
     expect(parseLoadOptions(['--help'])).toEqual({ kind: 'help' });
-    for (const option of [...FIELD_NAMES, 'http', 'drain', 'local-pool', 'ramp', 'factor', 'presets', 'run', 'rounds', 'url', 'token-file', 'set', 'json', 'html']) expect(LOAD_HELP).toContain(`--${option} `);
+    for (const option of [...FIELD_NAMES, 'http', 'drain', 'local-pool', 'ramp', 'factor', 'presets', 'run', 'rounds', 'finished', 'unfinished', 'url', 'token-file', 'set', 'json', 'html']) expect(LOAD_HELP).toContain(`--${option} `);
     for (const preset of Object.keys(PRESETS)) expect(LOAD_HELP).toContain(preset);
   });
 });

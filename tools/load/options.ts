@@ -6,7 +6,9 @@ import { type FieldName, type Fields, FIELD_NAMES, isLocal, nameOf, number, Opti
 export type LoadCommand =
   | { readonly kind: 'help' }
   | { readonly kind: 'diff'; readonly before: string; readonly after: string }
-  | { readonly kind: 'measure' } & MeasureOptions;
+  | { readonly kind: 'measure' } & MeasureOptions
+  | { readonly kind: 'state' } & MeasureOptions & { readonly finished: number; readonly unfinished: number }
+  | { readonly kind: 'idle' } & IdleOptions;
 
 export interface MeasureOptions {
   /** Each `rounds` times, in turn. At least one, no two alike. */
@@ -27,10 +29,18 @@ export interface MeasureOptions {
   readonly html: string | null;
 }
 
+export interface IdleOptions extends Pick<MeasureOptions, 'environment' | 'json'> {
+  readonly seconds: number;
+  /** Before it. */
+  readonly settleSeconds: number;
+}
+
 export const LOAD_HELP = `npm run load -- [options]             checkouts through Concordat, beside the same checkout as one local transaction
 npm run load -- --ramp [options]      an open loop that grows until it is too much: where is the knee?
 npm run load -- compare [options]     several configurations in turn, repeatedly
 npm run load -- diff A B              two reports (of --json) side by side
+npm run load -- state [options]       a store full of old transactions against an empty one, in turn; first the time to resume unfinished ones
+npm run load -- idle [options]        what the stack takes of a core when nobody asks for anything
 
 What is offered
   --clients LIST       closed loops of so many clients, comma separated; 1..10000 (default 1,16,64,256; also --concurrency)
@@ -57,7 +67,15 @@ How it is measured
 compare
   --presets LIST       of ${Object.keys(PRESETS).join(', ')}
   --run "k=v,k=v"      one configuration, repeatable; keys are the options above; what is not in it is as on the command line
-  --rounds N           1..100 (default 3)
+  --rounds N           1..100 (default 3; also of state)
+
+state
+  --finished N         transactions that have ended, put into all tables by SQL, 1..10000000 (default 1000000)
+  --unfinished N       transactions that a crash left open, half of them decided, 0..1000000 (default 10000)
+  One configuration (default --way sdk --clients 256) is then measured on that store and on an empty one.
+
+idle
+  --seconds N          measured (default 30), after --warmup seconds of rest (default 15); also --set and --json
 
 Against what
   --url LIST           coordinators that run already (default: PostgreSQL, Kafka and all services, of its own, removed afterwards)
@@ -83,8 +101,18 @@ export function parseLoadOptions(argv: readonly string[]): LoadCommand {
   if (values.help === true) return { kind: 'help' };
   const [command, ...files] = positionals;
   if (command === 'diff') return diffOf(files, argv);
-  if ((command !== undefined && command !== 'compare') || files.length > 0) throw new OptionError(`unknown command "${positionals.join(' ')}"; takes compare, diff, or none`);
-  return { kind: 'measure', ...measureFrom(values, command === 'compare') };
+  if ((command !== undefined && !isCommand(command)) || files.length > 0) throw new OptionError(`unknown command "${positionals.join(' ')}"; takes ${COMMANDS.join(', ')}, diff, or none`);
+  for (const name of ['finished', 'unfinished'] as const) if (command !== 'state' && values[name] !== undefined) throw new OptionError(`--${name} is for state`);
+  if (command === 'idle') return { kind: 'idle', ...idleFrom(values) };
+  if (command === 'state') return { kind: 'state', ...stateFrom(values) };
+  return { kind: 'measure', ...measureFrom(values, command ?? null) };
+}
+
+const COMMANDS = ['compare', 'state', 'idle'] as const;
+type Command = (typeof COMMANDS)[number];
+
+function isCommand(text: string): text is Command {
+  return COMMANDS.some((command) => command === text);
 }
 
 type Values = ReturnType<typeof parse>['values'];
@@ -98,7 +126,7 @@ function parse(argv: readonly string[]) {
       args: withFileOfJson(argv), strict: true, allowPositionals: true,
       options: {
         clients: text, concurrency: text, rate: text, way: text, http: text, protocol: text, participants: text, refusals: text, skew: text, payload: text, batch: text, seed: text,
-        seconds: text, warmup: text, drain: text, workers: text, 'local-pool': text, ramp: flag, factor: text, presets: text, run: repeated, rounds: text,
+        seconds: text, warmup: text, drain: text, workers: text, 'local-pool': text, ramp: flag, factor: text, presets: text, run: repeated, rounds: text, finished: text, unfinished: text,
         url: text, 'token-file': text, set: repeated, json: text, html: text, help: flag,
       },
     });
@@ -117,15 +145,16 @@ function diffOf(files: readonly string[], argv: readonly string[]): LoadCommand 
   return { kind: 'diff', before: files[0]!, after: files[1]! };
 }
 
-function measureFrom(values: Values, isCompare: boolean): MeasureOptions {
-  refuseWhatDoesNotFit(values, isCompare);
+function measureFrom(values: Values, command: Command | null): MeasureOptions {
+  const isCompare = command === 'compare';
+  refuseWhatDoesNotFit(values, command);
   const configurations = isCompare ? compared(values) : plain(values);
   const local = values.url === undefined ? undefined : configurations.find(({ way }) => isLocal(way));
   if (local !== undefined) throw new OptionError(`--way ${local.way} is measured on servers of its own: leave --url out`);
   if (values.url !== undefined && values.set !== undefined) throw new OptionError('--set is for the services that are started here: leave --url out');
   return {
     configurations,
-    rounds: isCompare ? wholeNumber('--rounds', values.rounds ?? '3', 1, 100) : 1,
+    rounds: isCompare || command === 'state' ? wholeNumber('--rounds', values.rounds ?? '3', 1, 100) : 1,
     ramp: values.ramp === true ? { factor: number('--factor', values.factor ?? '1.25', 1.05, 4) } : null,
     localPool: wholeNumber('--local-pool', values['local-pool'] ?? '16', 1, 200),
     drainSeconds: wholeNumber('--drain', values.drain ?? '60', 1, 600),
@@ -135,7 +164,28 @@ function measureFrom(values: Values, isCompare: boolean): MeasureOptions {
   };
 }
 
-function refuseWhatDoesNotFit(values: Values, isCompare: boolean): void {
+function stateFrom(values: Values): Omit<Extract<LoadCommand, { readonly kind: 'state' }>, 'kind'> {
+  for (const name of ['url', 'ramp'] as const) if (values[name] !== undefined) throw new OptionError(`--${name} does not go with state, which starts two stacks of its own`);
+  const isOpen = values.rate !== undefined;
+  const options = measureFrom({ ...values, ...(values.way === undefined && values.http === undefined ? { way: 'sdk' } : {}), ...(isOpen || values.clients !== undefined || values.concurrency !== undefined ? {} : { clients: '256' }) }, 'state');
+  const [only] = options.configurations;
+  if (options.configurations.length > 1 || isLocal(only!.way) || only!.workload.participants !== 3) throw new OptionError(`state takes one configuration with the three participants of the shop, got ${options.configurations.map(nameOf).join('; ')}`);
+  return {
+    ...options, finished: wholeNumber('--finished', values.finished ?? '1000000', 1, 10_000_000), unfinished: wholeNumber('--unfinished', values.unfinished ?? '10000', 0, 1_000_000),
+  };
+}
+
+function idleFrom(values: Values): IdleOptions {
+  const given = Object.keys(values).find((name) => !['seconds', 'warmup', 'set', 'json'].includes(name));
+  if (given !== undefined) throw new OptionError(`--${given} does not go with idle`);
+  return {
+    seconds: wholeNumber('--seconds', values.seconds ?? '30', 1, 3_600), settleSeconds: wholeNumber('--warmup', values.warmup ?? '15', 0, 600),
+    environment: environmentFrom(values.set ?? []), json: values.json ?? null,
+  };
+}
+
+function refuseWhatDoesNotFit(values: Values, command: Command | null): void {
+  const isCompare = command === 'compare';
   const clients = values.clients ?? values.concurrency;
   if (values.clients !== undefined && values.concurrency !== undefined) throw new OptionError('--concurrency is the older name of --clients: give one of them');
   if (values.http !== undefined && values.way !== undefined) throw new OptionError('--http is the older form of --way: give one of them');
@@ -143,7 +193,7 @@ function refuseWhatDoesNotFit(values: Values, isCompare: boolean): void {
   if (values.factor !== undefined && values.ramp !== true) throw new OptionError('--factor is for --ramp');
   if (values['token-file'] !== undefined && values.url === undefined) throw new OptionError('--token-file is for --url: an own stack makes its own tokens');
   if (isCompare && values.ramp === true) throw new OptionError('--ramp finds the knee of one configuration: leave compare out');
-  for (const name of ['presets', 'run', 'rounds'] as const) if (!isCompare && values[name] !== undefined) throw new OptionError(`--${name} is for compare`);
+  for (const name of ['presets', 'run', 'rounds'] as const) if (!isCompare && !(command === 'state' && name === 'rounds') && values[name] !== undefined) throw new OptionError(`--${name} is for compare${name === 'rounds' ? ' and state' : ''}`);
 }
 
 /** Every combination of what is given as a list; for each number of clients all ways in turn, so that they meet the same machine. */

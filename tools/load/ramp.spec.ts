@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { describeKnee, kneeOf, nextRate, type RampStep } from './ramp.js';
+import { describeKnee, kneeOf, nextRate, type RampStep, stepOf } from './ramp.js';
+import { sampleRun } from './testing/sample-report.ts';
 
 /** A system that answers in 20 ms up to its capacity. */
 function measured(ratePerSecond: number, capacity: number): RampStep {
@@ -12,6 +13,12 @@ function ramp(capacity: number, first = 50, factor = 1.25): RampStep[] {
   for (let rate = nextRate(steps, factor); rate !== null; rate = nextRate(steps, factor)) steps.push(measured(rate, capacity));
   return steps;
 }
+
+describe('a step of a ramp', () => {
+  it('has achieved what ended in its time, and not all that ended in the end', () => {
+    expect(stepOf(sampleRun({ ratePerSecond: 400, perSecond: 310 }))).toMatchObject({ ratePerSecond: 400, achieved: 310 });
+  });
+});
 
 describe('a ramp', () => {
   it('grows by its factor, then halves the last gap twice', () => {

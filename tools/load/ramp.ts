@@ -1,12 +1,17 @@
-import type { Knee } from './report-types.ts';
+import type { Knee, RunReport } from './report-types.ts';
 
 /** One step, measured. Times in milliseconds. */
 export interface RampStep {
   readonly ratePerSecond: number;
-  /** What ended a second. */
+  /** What ended a second, while it was offered. */
   readonly achieved: number;
   readonly p50: number;
   readonly p99: number;
+}
+
+/** @param run an open loop */
+export function stepOf({ settings: { loop }, perSecond, latency: { p50, p99 } }: RunReport): RampStep {
+  return { ratePerSecond: loop.kind === 'open' ? loop.ratePerSecond : 0, achieved: perSecond, p50, p99 };
 }
 
 /** A p99 of so many medians of the unloaded system is a queue. */
@@ -48,6 +53,6 @@ export function describeKnee({ ratePerSecond, tooMuch, unloadedP50Ms }: Knee): s
   return `knee: ${ratePerSecond}/s; at ${tooMuch}/s: ${queue}`;
 }
 
-function isTooMuch({ ratePerSecond, achieved, p99 }: RampStep, unloadedP50: number): boolean {
+export function isTooMuch({ ratePerSecond, achieved, p99 }: RampStep, unloadedP50: number): boolean {
   return achieved < ratePerSecond * KEPT_UP || !(p99 <= QUEUE * unloadedP50);
 }

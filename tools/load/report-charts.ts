@@ -33,10 +33,15 @@ export function percentilePlot(shown: readonly Shown[]): string {
   }, percentileAxis(Math.min(LAST_PERCENTILE, end)));
 }
 
+/** Of a closed loop, what ends after the measured time are the last answers: it looks like a breakdown and is none. */
+function secondsOf({ bySecond, settings: { loop, seconds } }: RunReport): readonly Second[] {
+  return loop.kind === 'open' ? bySecond : bySecond.filter(({ second }) => second < seconds);
+}
+
 /** Of a single run, what ended and what was refused piled up; of several, a line for each. */
 export function timePlots(shown: readonly Shown[]): readonly string[] {
-  const axis = timeAxis(Math.max(1, ...shown.flatMap(({ run }) => run.bySecond.map(({ second }) => second + 1))) * 1000);
-  const points = ({ bySecond }: RunReport, pick: (second: Second) => number | null): Line['points'] => bySecond.map((second) => [second.second * 1000 + 500, pick(second)]);
+  const axis = timeAxis(Math.max(1, ...shown.flatMap(({ run }) => secondsOf(run).map(({ second }) => second + 1))) * 1000);
+  const points = (run: RunReport, pick: (second: Second) => number | null): Line['points'] => secondsOf(run).map((second) => [second.second * 1000 + 500, pick(second)]);
   const each = (title: string, unit: string, pick: (second: Second) => number | null): string => plotSvg({
     title, unit, kind: 'lines', scale: unit === 'ms' ? 'log' : 'linear', lines: shown.map(({ run, style }) => ({ name: run.name, style, points: points(run, pick) })), hover: true,
   }, axis);

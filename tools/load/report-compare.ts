@@ -1,6 +1,6 @@
 // Configurations against each other, each measured several times in turn.
 import { ReportError } from './report-error.ts';
-import { auditFails, isSameLoad, type MeasureName, MEASURES } from './report-figures.ts';
+import { auditFails, BASES, isBaseFor, isSameLoad, type MeasureName, MEASURES } from './report-figures.ts';
 import type { LoadReport, RunReport } from './report-types.ts';
 import { figure, percent } from '../report/numbers.ts';
 import { table } from '../report/text.ts';
@@ -27,11 +27,11 @@ export interface Group {
   readonly failed: number;
 }
 
-/** The runs of each name; the first of a name is of the first round, and so on. */
+/** The runs of each name, by round. */
 export function groupsOf({ runs, rounds }: LoadReport): readonly Group[] {
   return [...Map.groupBy(runs, ({ name }) => name)].map(([name, own]) => ({
     name, sample: own[0]!, failed: own.filter(auditFails).length,
-    rounds: Array.from({ length: Math.max(rounds, own.length) }, (_, i) => (own[i] === undefined || auditFails(own[i]) ? null : own[i])),
+    rounds: Array.from({ length: Math.max(rounds, ...own.map(({ round }) => round + 1)) }, (_, i) => own.find((run) => run.round === i && !auditFails(run)) ?? null),
   }));
 }
 
@@ -61,6 +61,12 @@ export function ratiosTo(base: Group, group: Group, measure: MeasureName): Sprea
   }));
 }
 
+/** Throughput of the last configuration over that of the first; null where there are not two, or no round of both. */
+export function compareRatio(report: LoadReport): Spread | null {
+  const groups = groupsOf(report);
+  return groups.length < 2 ? null : ratiosTo(groups[0]!, groups.at(-1)!, 'perSecond');
+}
+
 /**
  * @param chosen a name; else the local transaction of the same load, else the first of all
  * @throws {ReportError} no run has that name
@@ -77,19 +83,30 @@ export function compareRows(report: LoadReport, chosen: string | null = null): {
   const groups = groupsOf(report);
   const bases = groups.map((group) => baseFor(group, groups, chosen));
   const isOneBase = new Set(bases).size === 1;
+  const lines = baseLines(groups);
   return {
-    header: ['median of rounds', 'rounds', 'per second', 'least-most', 'spread', 'x', 'least-most', 'p50 ms', 'x', 'p99 ms', 'x', 'CPU ms/tx', 'x', ...(isOneBase ? [] : ['x of'])],
+    header: ['median of rounds', 'rounds', 'per second', 'least-most', 'spread', 'x', 'least-most', ...lines.map(({ label }) => label), 'p50 ms', 'x', 'p99 ms', 'x', 'CPU ms/tx', 'x', ...(isOneBase ? [] : ['x of'])],
     rows: groups.map((group, i) => {
       const base = bases[i]!;
       const perSecond = spreadOfMeasure(group, 'perSecond');
       const perSecondRatio = ratiosTo(base, group, 'perSecond');
       return [
-        group.name, roundsWord(group), figure(perSecond?.median ?? null), range(perSecond), percent(perSecond?.spread ?? null), figure(perSecondRatio?.median ?? null), range(perSecondRatio),
+        group.name, roundsWord(group), figure(perSecond?.median ?? null), range(perSecond), percent(perSecond?.spread ?? null), figure(perSecondRatio?.median ?? null), range(perSecondRatio), ...lines.map(({ ratios }) => figure(ratios[i] ?? null)),
         ...(['p50', 'p99', 'cpuMs'] as const).flatMap((measure) => [figure(spreadOfMeasure(group, measure)?.median ?? null), figure(ratiosTo(base, group, measure)?.median ?? null)]),
         ...(isOneBase ? [] : [base.name]),
       ];
     }),
   };
+}
+
+/** Throughput over that of the monolith for as many clients, a column for each way of writing it that was measured. */
+function baseLines(groups: readonly Group[]): readonly { readonly label: string; readonly ratios: readonly (number | null)[] }[] {
+  return BASES.map(([label, way]) => ({
+    label, ratios: groups.map((group) => {
+      const base = groups.find(({ sample }) => sample.settings.way === way && isBaseFor(sample, group.sample));
+      return base === undefined ? null : ratiosTo(base, group, 'perSecond')?.median ?? null;
+    }),
+  })).filter(({ ratios }) => ratios.some((ratio) => ratio !== null));
 }
 
 /**

@@ -50,6 +50,14 @@ describe('a reader is warned', () => {
     expect(cautions(sampleRun({ overrides: { latestStartMs: 5_000 } }))).toEqual([]);
   });
 
+  it('of a generator that takes nearly a whole core, with what to do', () => {
+    const [load, ...others] = sampleRun().processes;
+    const busy = (seconds: number, way: 'sdk' | 'local' = 'sdk') => cautions(sampleRun({ way, overrides: { processes: [{ ...load!, name: 'load-2', cpuSeconds: 20 * seconds }, ...others] } }));
+    expect(busy(0.7)).toEqual([]);
+    expect(busy(0.93)).toEqual(['a generator took 93 % of one core: more may be possible with --workers 4']);
+    expect(busy(0.93, 'local')[0]).toContain('it is the program with the database of its own');
+  });
+
   it('of outcomes that are not known, arrivals that were not sent, and of a run that nobody audited', () => {
     const endings = { committed: 20_000, aborted: 0, refused: 0, unknown: 3, shed: 40 };
     expect(cautions(sampleRun({ ...open, overrides: { endings, audit: [] } }))).toEqual([expect.stringContaining('40 arrivals'), expect.stringContaining('of 3'), 'not audited']);

@@ -8,6 +8,8 @@ export const ENDINGS: readonly Ending[] = ['committed', 'aborted', 'refused', 'u
 const KEPT_UP = 0.97;
 /** A generator that starts this late, compared with the p99, measures itself. */
 const LATE = 0.5;
+/** Of one core: a generator that takes more of it is what is measured, whatever it is that it asks. */
+const BUSY = 0.8;
 
 export type PercentileName = 'p50' | 'p75' | 'p90' | 'p95' | 'p99' | 'p999';
 const SHARE_ABOVE: Readonly<Record<PercentileName, number>> = { p50: 0.5, p75: 0.25, p90: 0.1, p95: 0.05, p99: 0.01, p999: 0.001 };
@@ -36,9 +38,9 @@ export const MEASURES: Readonly<Record<MeasureName, Measure>> = {
   kafkaBytes: { label: 'Kafka bytes/tx', better: 'less', of: ({ cost }) => cost?.kafkaBytes ?? null },
 };
 
-/** The generator's as well: it is the service, when the way is a local transaction. Null where no process could be watched. */
+/** The generator's as well: it is the service, when the way is a local transaction. Null where no other process could be watched. */
 export function cpuMsInAll({ processes }: RunReport): number | null {
-  return processes.length === 0 ? null : processes.reduce((sum, { cpuMsPerTransaction }) => sum + cpuMsPerTransaction, 0);
+  return processes.every(({ name }) => isGenerator(name)) ? null : processes.reduce((sum, { cpuMsPerTransaction }) => sum + cpuMsPerTransaction, 0);
 }
 
 /** A run that broke its books was fast at something else: none of its figures may be shown. */
@@ -51,23 +53,15 @@ export function auditWord(run: RunReport): string {
   return run.audit.length === 0 ? 'not made' : 'holds';
 }
 
-/** A run with its place among those of its name. */
 export interface Labelled {
   readonly run: RunReport;
-  /** From 0: the runs of one name, in the order of the report. */
-  readonly round: number;
   /** The name, with the round where there are several. */
   readonly label: string;
 }
 
 export function labelled({ runs }: LoadReport): readonly Labelled[] {
   const total = Map.groupBy(runs, ({ name }) => name);
-  const seen = new Map<string, number>();
-  return runs.map((run) => {
-    const round = seen.get(run.name) ?? 0;
-    seen.set(run.name, round + 1);
-    return { run, round, label: total.get(run.name)!.length === 1 ? run.name : `${run.name}, round ${round + 1}` };
-  });
+  return runs.map((run) => ({ run, label: total.get(run.name)!.length === 1 ? run.name : `${run.name}, round ${run.round + 1}` }));
 }
 
 /** Whose figures may be shown. */
@@ -81,6 +75,23 @@ export function isSameLoad(a: RunReport, b: RunReport): boolean {
     loop.kind, loop.kind === 'closed' ? loop.clients : loop.ratePerSecond, workload.participants, workload.refusalShare, workload.skew, workload.payloadBytes,
   ]);
   return loadOf(a) === loadOf(b);
+}
+
+/** What the columns of the base lines are, for whoever reads them. */
+export const BASES_SAID = 'x M, x B, x M/http: throughput over that of the monolith for as many clients: its transaction in five statements, in one statement, and in five behind the HTTP server';
+
+/** The base lines: the monolith's local transaction in both ways of writing it, and behind the HTTP server. */
+export const BASES = [['x M', 'local'], ['x B', 'local-single'], ['x M/http', 'local-http']] as const;
+
+/**
+ * Whether a local run may be set beside another one: as many clients (or arrivals) at the same keys. It has no payload and always three
+ * participants.
+ */
+export function isBaseFor(base: RunReport, { settings: { loop, workload } }: RunReport): boolean {
+  const own = base.settings;
+  const loadOf = (l: typeof loop): number => (l.kind === 'closed' ? l.clients : l.ratePerSecond);
+  return own.loop.kind === loop.kind && loadOf(own.loop) === loadOf(loop)
+    && own.workload.refusalShare === workload.refusalShare && JSON.stringify(own.workload.skew) === JSON.stringify(workload.skew);
 }
 
 export function loadName({ settings: { loop } }: RunReport): string {
@@ -99,7 +110,22 @@ export function cautions(run: RunReport): readonly string[] {
   if (loop.kind === 'open' && perSecond < loop.ratePerSecond * KEPT_UP) said.push(`only ${percent(perSecond / loop.ratePerSecond)} of the offered rate ended: its latencies are those of a queue that grows or is cut`);
   if (endings.shed > 0) said.push(`${count(endings.shed)} arrivals were not sent at all, because too many were unanswered`);
   if (loop.kind === 'open' && latestStartMs > p99 * LATE) said.push(`the generator started an arrival ${figure(latestStartMs)} ms late: its own lateness is in the latencies`);
+  const busy = busyGenerator(run);
+  if (busy !== null) said.push(busy);
   if (endings.unknown > 0) said.push(`of ${count(endings.unknown)} the client never learnt the outcome`);
   if (run.audit.length === 0) said.push('not audited');
   return said;
+}
+
+function isGenerator(process: string): boolean {
+  return /^load(-\d+)?$/.test(process);
+}
+
+/** A generator is one thread. Of a local way it is the program that is measured, too: then more of them are more instances of it. */
+function busyGenerator({ settings: { seconds, workers, way, loop }, processes }: RunReport): string | null {
+  const shares = processes.filter(({ name }) => isGenerator(name)).map(({ cpuSeconds }) => cpuSeconds / seconds);
+  const most = Math.max(0, ...shares);
+  if (most < BUSY || (loop.kind === 'closed' && loop.clients <= workers)) return null;
+  const whose = way === 'local' || way === 'local-single' ? ' (it is the program with the database of its own, too)' : '';
+  return `a generator took ${percent(most)} of one core${whose}: more may be possible with --workers ${workers * 2}`;
 }

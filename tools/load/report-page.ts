@@ -1,7 +1,9 @@
 import { comparisonBars, costBars, outcomeBars, percentilePlot, phaseBars, processBars, shownRuns, timePlots } from './report-charts.ts';
 import { compareRows, groupsOf, restlessLines } from './report-compare.ts';
-import { auditFails, auditWord, cautions, labelled } from './report-figures.ts';
-import { auditTable, endingTable, latencyTable, settingLines, settingsTable, summaryTable, type Table } from './report-rows.ts';
+import { auditFails, auditWord, BASES_SAID, cautions, labelled } from './report-figures.ts';
+import { rampPlots, rampTable } from './report-ramp.ts';
+import { stateTable } from './report-state.ts';
+import { auditTable, endingTable, hasBases, latencyTable, settingLines, settingsTable, summaryTable, type Table } from './report-rows.ts';
 import type { LoadReport } from './report-types.ts';
 import { pageHtml, tableHtml } from '../report/html.ts';
 import { escapeXml } from '../report/svg.ts';
@@ -9,14 +11,19 @@ import { escapeXml } from '../report/svg.ts';
 /** A page of its own. Of a run whose audit fails there are no figures on it, only what broke. */
 export function renderReportPage(report: LoadReport): string {
   const shown = shownRuns(report);
+  const ramp = rampTable(report);
+  const state = stateTable(report);
   const [first] = report.runs;
-  const title = report.runs.length === 1 ? first!.name : `${groupsOf(report).length} configurations${report.rounds > 1 ? `, ${report.rounds} rounds` : ''}`;
+  const title = report.knee !== undefined ? `ramp of ${rampName(report)}` : report.runs.length === 1 ? first!.name : `${groupsOf(report).length} configurations${report.rounds > 1 ? `, ${report.rounds} rounds` : ''}`;
   return pageHtml(`Load: ${title}`, [
     `<h1>Load: ${escapeXml(title)} ${verdict(report)}</h1>`,
     ...settingLines(report).map((line) => `<p class="facts">${escapeXml(line)}</p>`),
     ...failures(report),
+    ...(state === null ? [] : tableSection(state)),
+    ...(ramp === null ? [] : [...tableSection(ramp), ...rampPlots(report)]),
     ...(report.rounds > 1 && shown.length > 0 ? comparison(report) : []),
     ...tableSection(summaryTable(report)),
+    ...(hasBases(report) ? [`<p class="facts">${BASES_SAID}</p>`] : []),
     ...shown.flatMap(({ run, label }) => cautions(run).map((said) => `<p>&#9888; ${escapeXml(`${label}: ${said}`)}</p>`)),
     ...(shown.length === 0 ? [] : [
       '<h2>Latency</h2>', '<p class="facts">From the request (open loop: from its intended start) to the answer, of what committed or aborted.</p>', percentilePlot(shown), tableHtml(latencyTable(report).header, latencyTable(report).rows),
@@ -29,6 +36,11 @@ export function renderReportPage(report: LoadReport): string {
     ...tableSection(settingsTable(report)),
     ...tableSection(auditTable(report)),
   ]);
+}
+
+/** Of any step, without its rate. */
+function rampName({ runs }: LoadReport): string {
+  return runs[0]?.name.replace(/, \d+\/s/, '') ?? 'nothing';
 }
 
 function verdict({ runs }: LoadReport): string {

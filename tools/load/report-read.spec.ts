@@ -25,6 +25,12 @@ function errorOf(file: string): string {
 }
 
 describe('reading a report', () => {
+  it('numbers the rounds of a report in which they are not told', () => {
+    const report = sampleComparison();
+    const without = { ...report, runs: report.runs.map((run) => ({ ...run, round: undefined })) };
+    expect(readReport(written(without))).toEqual(report);
+  });
+
   it('gives what was written', () => {
     for (const report of [sampleReport(), sampleComparison(), sampleReport([])]) expect(readReport(written(report))).toEqual(report);
   });

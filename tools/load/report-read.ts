@@ -35,6 +35,7 @@ const RUN = object({
     workload: object({ protocol: text, participants: number, refusalShare: number, skew: { anyOf: [text, object({ zipf: number })] }, payloadBytes: number, seed: number }),
     warmupSeconds: number, seconds: number, batchSize: number, workers: number,
   }),
+  round: whole,
   startedAt: text,
   endings: all(['committed', 'aborted', 'refused', 'unknown', 'shed'], whole),
   reasons: numbersByName,
@@ -63,6 +64,7 @@ export function readReport(file: string): LoadReport {
   const value = parsed(file);
   if (typeof value !== 'object' || value === null || !('format' in value)) throw new ReportError(`${file}: not a report of the load tester; write one with --json FILE`);
   if (value.format !== FORMAT) throw new ReportError(`${file}: a report of format ${String(value.format)}, this version reads ${FORMAT}; measure again, or read it with the version that wrote it`);
+  withRounds(value);
   if (!isReport(value)) {
     const error = isReport.errors![0]!;
     throw new ReportError(`${file}: not a whole report: ${error.instancePath === '' ? 'it' : error.instancePath.slice(1).replaceAll('/', '.')} ${error.message ?? 'is wrong'}`);
@@ -82,6 +84,18 @@ function parsed(file: string): unknown {
     return JSON.parse(content);
   } catch {
     throw new ReportError(`${file}: not JSON`);
+  }
+}
+
+/** A report of before rounds were told has them in the order of its runs. */
+function withRounds(value: object): void {
+  if (!('runs' in value) || !Array.isArray(value.runs)) return;
+  const seen = new Map<unknown, number>();
+  for (const run of value.runs as ({ name?: unknown; round?: unknown } | null)[]) {
+    if (typeof run !== 'object' || run === null || 'round' in run) continue;
+    const round = seen.get(run.name) ?? 0;
+    seen.set(run.name, round + 1);
+    run.round = round;
   }
 }
 

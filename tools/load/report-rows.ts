@@ -1,6 +1,8 @@
 // The tables of a report, for text and page alike. All but the summary and the audit are of the runs whose audit does not fail.
-import { auditFails, auditWord, cpuMsInAll, ENDINGS, isSameLoad, labelled, type Labelled, loadName, percentileOf, sound } from './report-figures.ts';
+import { auditFails, auditWord, BASES, cpuMsInAll, ENDINGS, isBaseFor, labelled, type Labelled, loadName, percentileOf, sound } from './report-figures.ts';
+import type { Way } from '../../apps/loadtest/src/contract.ts';
 import type { Cost, LoadReport, Phase, RunReport } from './report-types.ts';
+import { isLocal } from './settings.ts';
 import { count, figure } from '../report/numbers.ts';
 
 export interface Table {
@@ -21,17 +23,16 @@ export const COSTS = Object.keys(COST_LABELS) as readonly (keyof Cost)[];
 /** One line for each run; nothing but its name and the verdict where the audit fails. */
 export function summaryTable(report: LoadReport): Table {
   const all = labelled(report);
-  const ratios = all.map((each) => localRatio(each, all));
-  const hasLocal = ratios.some((ratio) => ratio !== null);
+  const bases = BASES.map(([label, way]) => ({ label, ratios: all.map((each) => baseRatio(each, all, way)) })).filter(({ ratios }) => ratios.some((ratio) => ratio !== null));
   const hasShed = all.some(({ run }) => run.endings.shed > 0);
-  const header = ['run', 'load', 'per second', ...(hasLocal ? ['x local'] : []), 'p50 ms', 'p95 ms', 'p99 ms', 'aborted', 'refused', 'unknown', ...(hasShed ? ['shed'] : []), 'CPU ms/tx', 'audit'];
+  const header = ['run', 'load', 'per second', ...bases.map(({ label }) => label), 'p50 ms', 'p95 ms', 'p99 ms', 'aborted', 'refused', 'unknown', ...(hasShed ? ['shed'] : []), 'CPU ms/tx', 'audit'];
   return {
     title: 'Runs', header, words: [0, 1, header.length - 1],
     rows: all.map(({ run, label }, i) => {
       const { endings, latency } = run;
       if (auditFails(run)) return [label, loadName(run), ...Array<string>(header.length - 3).fill(''), auditWord(run)];
       return [
-        label, loadName(run), figure(run.perSecond), ...(hasLocal ? [figure(ratios[i]!)] : []),
+        label, loadName(run), figure(run.perSecond), ...bases.map(({ ratios }) => figure(ratios[i]!)),
         ...(['p50', 'p95', 'p99'] as const).map((name) => figure(percentileOf(latency, name))),
         count(endings.aborted), count(endings.refused), count(endings.unknown), ...(hasShed ? [count(endings.shed)] : []), figure(cpuMsInAll(run)), auditWord(run),
       ];
@@ -39,9 +40,14 @@ export function summaryTable(report: LoadReport): Table {
   };
 }
 
-/** Of the local transaction under the same load, in the same round; null when there is none, or it cannot be believed. */
-function localRatio({ run, round }: Labelled, all: readonly Labelled[]): number | null {
-  const local = all.find((other) => other.run.settings.way === 'local' && other.round === round && isSameLoad(other.run, run))?.run;
+/** Whether the summary has columns of base lines. */
+export function hasBases({ runs }: LoadReport): boolean {
+  return runs.some((run) => isLocal(run.settings.way) && !auditFails(run));
+}
+
+/** Of the local transaction for as many clients, in the same round; null when there is none, or it cannot be believed. */
+function baseRatio({ run }: Labelled, all: readonly Labelled[], way: Way): number | null {
+  const local = all.find((other) => other.run.settings.way === way && other.run.round === run.round && isBaseFor(other.run, run))?.run;
   return local === undefined || auditFails(local) || local.perSecond === 0 ? null : run.perSecond / local.perSecond;
 }
 

@@ -30,18 +30,31 @@ describe('the report of several runs', () => {
   const local = sampleRun({ way: 'local', perSecond: 2_000 });
   const table = (...runs: Parameters<typeof sampleReport>[0] & {}): string => renderReport(sampleReport(runs));
 
-  it('relates each to the local transaction under the same load', () => {
+  it('relates each to the local transaction of as many clients', () => {
     const text = table(local, sampleRun({ perSecond: 1_200 }), sampleRun({ clients: 64, perSecond: 900 }));
     expect(cells(text, '2pc, sdk, 256 clients').slice(2, 4)).toEqual(['1,200', '0.600']);
     expect(cells(text, '2pc, sdk, 64 clients').slice(2, 4)).toEqual(['900', '-']);
   });
 
+  it('relates each to both ways of writing it, and to the one behind HTTP', () => {
+    const text = table(local, sampleRun({ way: 'local-single', perSecond: 4_000 }), sampleRun({ way: 'local-http', perSecond: 1_000 }), sampleRun({ way: 'http', perSecond: 500 }));
+    expect(cells(text, 'run').slice(3, 6)).toEqual(['x M', 'x B', 'x M/http']);
+    expect(cells(text, '2pc, http').slice(3, 6)).toEqual(['0.250', '0.125', '0.500']);
+  });
+
+  it('relates more participants to the whole checkout, and other keys to nothing', () => {
+    const workload = sampleRun().settings.workload;
+    const other = (change: Partial<typeof workload>) => sampleRun({ name: 'other', perSecond: 500, overrides: { settings: { ...sampleRun().settings, workload: { ...workload, ...change } } } });
+    expect(cells(table(local, other({ participants: 10 })), 'other')[3]).toBe('0.250');
+    expect(cells(table(local, other({ skew: 'hot' })), 'other')[3]).toBe('-');
+  });
+
   it('has no such column without a local transaction', () => {
-    expect(table(sampleRun(), sampleRun({ way: 'http' }))).not.toContain('x local');
+    expect(table(sampleRun(), sampleRun({ way: 'http' }))).not.toContain('x M');
   });
 
   it('does not relate anything to a local transaction whose audit fails', () => {
-    expect(table(brokenRun({ way: 'local' }), sampleRun())).not.toContain('x local');
+    expect(table(brokenRun({ way: 'local' }), sampleRun())).not.toContain('x M');
   });
 
   it('shows the offenders of a run whose audit fails, and not one of its figures', () => {

@@ -1,6 +1,8 @@
 import { compareTable } from './report-compare.ts';
-import { auditFails, cautions, cpuMsInAll, endingsInAll, labelled, type Labelled, loadName } from './report-figures.ts';
-import { costTable, cpuTable, endingTable, latencyTable, memoryTable, PHASE_NAMES, phaseTable, settingLines, summaryTable, type Table } from './report-rows.ts';
+import { auditFails, BASES_SAID, cautions, cpuMsInAll, endingsInAll, labelled, type Labelled, loadName } from './report-figures.ts';
+import { rampTable } from './report-ramp.ts';
+import { stateTable } from './report-state.ts';
+import { costTable, cpuTable, endingTable, hasBases, latencyTable, memoryTable, PHASE_NAMES, phaseTable, settingLines, summaryTable, type Table } from './report-rows.ts';
 import type { LoadReport, RunReport } from './report-types.ts';
 import { count, figure, percent } from '../report/numbers.ts';
 import { table } from '../report/text.ts';
@@ -12,6 +14,7 @@ export function renderReport(report: LoadReport): string {
   return [
     ...settingLines(report),
     ...runs.filter(({ run }) => auditFails(run)).flatMap(failureLines),
+    ...[rampTable(report), stateTable(report)].flatMap((of) => (of === null ? [] : section(of))),
     ...(only === null ? severalRuns(report, runs) : oneRun(only, report)),
   ].join('\n');
 }
@@ -30,7 +33,7 @@ function oneRun({ run }: Labelled, report: LoadReport): readonly string[] {
     }))]),
     ...(run.processes.length === 0 ? [] : ['', 'Processes', ...table(['', 'CPU s', 'CPU ms/tx', 'most MB'], [
       ...run.processes.map((each) => [each.name, figure(each.cpuSeconds), figure(each.cpuMsPerTransaction), figure(each.rssMbMost)]),
-      ['in all', figure(run.processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0)), figure(cpuMsInAll(run)), ''],
+      ...(cpuMsInAll(run) === null ? [] : [['in all', figure(run.processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0)), figure(cpuMsInAll(run)), '']]),
     ])]),
     ...section(costTable(report)),
     '',
@@ -55,6 +58,7 @@ function severalRuns(report: LoadReport, runs: readonly Labelled[]): readonly st
   return [
     ...(report.rounds > 1 ? ['', compareTable(report)] : []),
     ...section(summaryTable(report)),
+    ...(hasBases(report) ? [BASES_SAID] : []),
     ...believed.flatMap(({ run, label }) => cautions(run).map((said) => `  ! ${label}: ${said}`)),
     ...(report.rounds > 1 ? [] : [latencyTable, endingTable, phaseTable, cpuTable, memoryTable, costTable].flatMap((of) => section(of(report)))),
     ...(believed.length === 0 ? [] : ['', auditLine(believed.map(({ run }) => run))]),

@@ -5,10 +5,12 @@ export interface RunReport {
   /** For tables: `2pc, sdk, 256 clients`. */
   readonly name: string;
   readonly settings: Pick<Assignment, 'way' | 'loop' | 'workload' | 'warmupSeconds' | 'seconds' | 'batchSize' | 'workers'>;
+  /** From 0: of `compare` the round, of the other runs 0. */
+  readonly round: number;
   readonly startedAt: string;
   readonly endings: Readonly<Record<Ending, number>>;
   readonly reasons: Readonly<Record<string, number>>;
-  /** Committed and aborted a second. */
+  /** What committed or aborted in the measured time, a second. */
   readonly perSecond: number;
   readonly latency: Latency;
   /** HDR, V2, compressed, base64, microseconds; all workers together. */
@@ -85,6 +87,21 @@ export interface LoadReport {
   readonly rounds: number;
   /** Of `--ramp`: the runs are its steps. */
   readonly knee?: Knee;
+  readonly state?: StateReport;
+}
+
+/** Of `state`: one stack whose tables were filled before the runs, and one that was empty. Times in seconds. */
+export interface StateReport {
+  readonly finished: number;
+  readonly unfinished: number;
+  readonly fillSeconds: number;
+  /** Of the four databases, indexes included, after it. */
+  readonly databaseMb: number;
+  /** From the start of the services until all were ready. */
+  readonly readySeconds: number;
+  /** And until every unfinished transaction had ended, at all participants. */
+  readonly resumedSeconds: number;
+  readonly resumed: { readonly committed: number; readonly aborted: number };
 }
 
 export interface Knee {

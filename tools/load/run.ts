@@ -5,7 +5,7 @@ import { auditAnswers, auditMonolith, auditShop, untilItHolds } from './audit.ts
 import { costOf } from './counters.ts';
 import { assignmentsFor, runGenerators } from './generators.ts';
 import { LiveView, type Place } from './live.ts';
-import { latencyOf } from './merge.ts';
+import { endedWithin, latencyOf } from './merge.ts';
 import { momentsFromTables, momentsOverHttp, summarisePhases } from './phases.ts';
 import type { AuditCheck, Phase, RunReport } from './report-types.ts';
 import { Sampler } from './sampler.ts';
@@ -21,10 +21,13 @@ export interface RunSetting {
   readonly signal: AbortSignal;
 }
 
+/** Its place among all runs, and its round, from 0. */
+export type RunPlace = Omit<Place, 'name'> & { readonly round: number };
+
 /** @throws Error when a generator fails, or the stack does not answer */
-export async function runOnce(settings: RunSettings, place: Omit<Place, 'name'>, setting: RunSetting): Promise<RunReport> {
+export async function runOnce(settings: RunSettings, place: RunPlace, setting: RunSetting): Promise<RunReport> {
   const { stack, say, signal } = setting;
-  const name = nameOf(settings);
+  const name = [nameOf(settings), ...(stack.label === undefined ? [] : [stack.label])].join(', ');
   const startedAt = new Date().toISOString();
   const idPrefix = `l${Date.now().toString(36)}${randomBytes(3).toString('hex')}`;
   let generators: ReadonlyMap<string, number> = new Map();
@@ -40,12 +43,12 @@ export async function runOnce(settings: RunSettings, place: Omit<Place, 'name'>,
       view.progressed(progress);
     },
   }, signal);
-  const ended = result.endings.committed + result.endings.aborted;
+  const ended = endedWithin(result, settings.seconds);
   const { processes, counters, restarted } = await sampler.result(ended);
-  say(`run ${place.run}: auditing`);
+  say(`${place.run === 0 ? 'warming up' : `run ${place.run}`}: auditing`);
   const audit = await untilItHolds(() => auditOf(settings, result, idPrefix, stack), setting.drainSeconds * 1000, signal);
   return {
-    name, settings, startedAt, endings: result.endings, reasons: result.reasons, perSecond: ended / result.seconds,
+    name, settings, round: place.round, startedAt, endings: result.endings, reasons: result.reasons, perSecond: ended / result.seconds,
     latency: latencyOf(result.histogram), histogram: result.histogram, bySecond: result.bySecond, latestStartMs: result.latestStartMs,
     phases: isLocal(settings.way) ? null : await phasesOf(result, stack),
     processes, cost: counters === null ? null : costOf(counters.before, counters.after, ended),
@@ -61,7 +64,7 @@ function targetOf(stack: Stack, localPool: number): Assignment['target'] {
 
 async function auditOf({ way }: RunSettings, { endings, told }: Result, idPrefix: string, stack: Stack): Promise<readonly AuditCheck[]> {
   if (isLocal(way)) return auditMonolith(stack.monolith!.pool, { idPrefix: `${idPrefix}-`, committed: endings.committed });
-  if (stack.databases !== null) return auditShop(stack.databases, stack.extras, told);
+  if (stack.databases !== null) return [...await auditShop(stack.databases, stack.extras, told), ...await stack.auditMore?.() ?? []];
   return auditAnswers(stack.coordinatorUrls[0]!, stack.readToken ?? stack.submitToken, told);
 }
 

@@ -15,7 +15,7 @@ import { type Counters, readCounters } from './counters.ts';
 import { machineOf } from './machine.ts';
 import { startNodeServer } from './node-server.ts';
 import type { MeasureOptions } from './options.ts';
-import type { LoadReport } from './report-types.ts';
+import type { AuditCheck, LoadReport } from './report-types.ts';
 import type { RunSettings } from './settings.ts';
 import { tokensFrom } from './tokens.ts';
 
@@ -36,6 +36,21 @@ export interface Stack {
   counters(): Promise<Counters | null>;
   /** By name, of all processes that can be seen. */
   pids(): ReadonlyMap<string, number>;
+  /** Of several stacks, which: told with the name of each run. */
+  readonly label?: string;
+  /** What else must hold of what lies in its tables. */
+  readonly auditMore?: () => Promise<readonly AuditCheck[]>;
+}
+
+/** One that was started here, whose services can be stopped and started again. */
+export interface OwnStack extends Stack {
+  readonly databases: Readonly<Record<Database, Pool>>;
+  readonly readToken: string;
+  readonly databaseUrls: Readonly<Record<Database, string>>;
+  readonly admin: Pool;
+  stopServices(): Promise<void>;
+  /** Resolves when all are ready. */
+  startServices(): Promise<void>;
 }
 
 interface OwnStackOptions {
@@ -51,7 +66,7 @@ const SHOP = ['orders', 'payments', 'inventory'] as const;
 const STATEMENT_TIMEOUT_MS = 120_000;
 
 /** @param cleanup is given what has to be undone, also when this fails midway. @throws SetupError */
-export async function startOwnStack({ dataDir, options, say, onFatal }: OwnStackOptions, cleanup: (() => Promise<void>)[]): Promise<Stack> {
+export async function startOwnStack({ dataDir, options, say, onFatal }: OwnStackOptions, cleanup: (() => Promise<void>)[]): Promise<OwnStack> {
   const { configurations, environment, localPool } = options;
   const { postgres, kafka, databaseUrls } = await startOwnServers(dataDir, cleanup, say);
   const pool = pools(cleanup);
@@ -62,10 +77,14 @@ export async function startOwnStack({ dataDir, options, say, onFatal }: OwnStack
 
   const settings = await withFreePorts(settingsFrom({ CONCORDAT_DATA_DIR: dataDir.path, ...Object.fromEntries(SERVICES.map((name) => [portVariable(name), '0'])) }));
   const env = serviceEnv(settings, { databaseUrls, brokers: kafka.brokers }, { PATH: process.env.PATH, LOG_LEVEL: 'warn', ...environment });
-  const supervisor = new Supervisor({ records: dataDir.records, lines: new LogLines(process.stderr), env, onFatal });
+  let supervisor: Supervisor;
+  const startServices = (): Promise<void> => {
+    supervisor = new Supervisor({ records: dataDir.records, lines: new LogLines(process.stderr), env, onFatal });
+    for (const name of SERVICES) supervisor.start(name);
+    return servicesReady(settings);
+  };
   cleanup.push(() => supervisor.stop());
-  for (const name of SERVICES) supervisor.start(name);
-  await servicesReady(settings);
+  await startServices();
   const tokens = JSON.parse(fs.readFileSync(settings.tokensFile, 'utf8')) as Tokens;
   const url = urlOf(settings, 'coordinator');
 
@@ -92,7 +111,7 @@ export async function startOwnStack({ dataDir, options, say, onFatal }: OwnStack
 
   const sources = { admin, kafkaFolder: dataDir.file('kafka'), coordinatorUrls: [url], readToken: tokens.read };
   return {
-    coordinatorUrls: [url], submitToken: tokens.submit, readToken: tokens.read, databases, monolith: { ...monolith, httpUrl },
+    coordinatorUrls: [url], submitToken: tokens.submit, readToken: tokens.read, databases, databaseUrls, admin, monolith: { ...monolith, httpUrl }, startServices, stopServices: () => supervisor.stop(),
     extras: new Map([...extraUrls].map(([name, databaseUrl]) => [name, pool(databaseUrl)])),
     machine: await machineOf(admin, true),
     counters: () => readCounters(sources),

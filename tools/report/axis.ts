@@ -1,3 +1,5 @@
+import { linearTicks, short } from './svg.ts';
+
 /** Where things are from left to right. */
 export interface Axis {
   /** 0 at the left end, 1 at the right one. */
@@ -28,4 +30,11 @@ export function percentileAxis(end: number): Axis {
     ticks: PERCENTILES.filter((percentile) => percentile <= end + 1e-9).map((percentile) => [percentile, label(percentile)] as const),
     label,
   };
+}
+
+/** From 0 to `end`, or the round number above it. */
+export function linearAxis(end: number, unit: string): Axis {
+  const ticks = linearTicks(Math.max(1, end));
+  const last = ticks.at(-1)!;
+  return { place: (x) => x / last, ticks: ticks.map((tick) => [tick, `${short(tick)}${tick === last ? ` ${unit}` : ''}`] as const), label: (x) => `${short(x)} ${unit}` };
 }

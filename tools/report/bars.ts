@@ -36,7 +36,7 @@ export function barsSvg(bars: Bars): string {
   const { kind, categories, title } = bars;
   const format = bars.format ?? figure;
   const width = bars.half === true ? WIDTH / 2 - 8 : WIDTH;
-  const left = Math.min(width * 0.36, Math.max(40, ...categories.map((name) => textWidth(name) + 16)));
+  const left = Math.min(width * 0.42, Math.max(40, ...categories.map((name) => textWidth(name) + 16)));
   const series = bars.series.filter(({ values }) => kind === 'group' || values.some((value) => value !== null && value !== 0));
   const keys = series.length > 1 || kind === 'stack' ? legend(title, series, 12, width - 12) : { svg: [], height: 0 };
   const top = TOP + keys.height;

@@ -1,8 +1,9 @@
-import { Body, Controller, type DynamicModule, HttpCode, Inject, Module, Post } from '@nestjs/common';
+import { Controller, type DynamicModule, Inject, Module, Post } from '@nestjs/common';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { checkAddress, createHttpApp, createLogger, envDatabaseUrl, envInt, envPort, listenHttp, Public, type StartApp, validationProblem } from '#libs/service';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { checkAddress, createHttpApp, createLogger, Direct, envDatabaseUrl, envInt, envPort, listenHttp, type StartApp, validationProblem } from '#libs/service';
 import type { Checkout } from '#libs/shop/checkout';
-import { inStatements, type LocalOutcome, openMonolith, type Pool } from './monolith.js';
+import { inStatements, openMonolith, type Pool } from './monolith.js';
 
 const POOL = Symbol('POOL');
 
@@ -14,17 +15,16 @@ const isCheckout = new Ajv2020().compile<Checkout>({
   additionalProperties: false,
 });
 
-@Public()
 @Controller('checkout')
 class LocalCheckoutController {
   constructor(@Inject(POOL) private readonly pool: Pool) {}
 
-  /** 200 for a checkout that was rolled back, too, as the coordinator answers an abort. */
+  /** The shortest way through the server, as the coordinator's own busiest routes take it. 200 for a checkout that was rolled back, too, as it answers an abort. */
   @Post()
-  @HttpCode(200)
-  async checkout(@Body() body: unknown): Promise<LocalOutcome> {
+  @Direct('submit')
+  async checkout({ body }: FastifyRequest, reply: FastifyReply): Promise<void> {
     if (!isCheckout(body)) throw validationProblem(isCheckout.errors!.map(({ instancePath, message }) => ({ path: instancePath.slice(1), message: message ?? 'is not valid' })), 'body');
-    return inStatements(this.pool, body);
+    void reply.type('application/json; charset=utf-8').send(JSON.stringify(await inStatements(this.pool, body)));
   }
 }
 

@@ -4,7 +4,7 @@ export { isStorableText, jsonProblem, MAX_JSON_DEPTH } from './codec/json-guard.
 export type { OutcomeCloudEvent } from './codec/cloud-event.js';
 export { type GroupMember, GroupObserver, type GroupState } from './connection/group-observer.js';
 export { kafkaOptionsFromEnv } from './connection/env.js';
-export { KAFKA_DEFAULTS, KafkaConfigurationError, type KafkaOptions, type KafkaSasl, KafkaUnavailableError } from './connection/options.js';
+export { KAFKA_DEFAULTS, type KafkaClientName, KafkaConfigurationError, type KafkaOptions, type KafkaSasl, KafkaUnavailableError } from './connection/options.js';
 export { type DeadLetter, DeadLetterHeader, type Origin } from './inbox/dead-letter.js';
 export type { TransportLogger } from './logger.js';
 export { type MemoryOptions, MemoryTransport } from './memory/memory-transport.js';

@@ -33,8 +33,11 @@ export class AuthGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const needed = this.neededFor(context);
-    if (needed === 'public') return true;
-    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    return needed === 'public' || this.admit(context.switchToHttp().getRequest<FastifyRequest>(), needed);
+  }
+
+  /** @throws ProblemException 401 or 403, at once or as a rejection */
+  admit(request: FastifyRequest, needed: RoleName): boolean | Promise<boolean> {
     const principal = this.authenticator.authenticate(request.headers.authorization);
     return principal instanceof Promise ? principal.then((found) => admit(request, found, needed)) : admit(request, principal, needed);
   }

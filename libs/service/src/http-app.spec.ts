@@ -1,14 +1,16 @@
 import http from 'node:http';
 import net from 'node:net';
-import { Body, Controller, Get, HttpException, Module, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpException, Inject, Injectable, Module, Post } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Type } from 'class-transformer';
 import { IsInt, IsString, ValidateNested } from 'class-validator';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { pino } from 'pino';
 import { UnavailableError } from '#libs/runtime';
 import { Public, Role } from './auth.guard.js';
 import { ConfigError } from './config-error.js';
+import { Direct } from './direct.js';
 import { HealthRegistry } from './health.js';
 import { checkAddress, createHttpApp, listenHttp } from './http-app.js';
 import { setupOpenApi } from './openapi.js';
@@ -32,6 +34,26 @@ class RequestDto {
   @ValidateNested({ each: true })
   @Type(() => BranchDto)
   branches: BranchDto[];
+}
+
+@Injectable()
+class Store {
+  readonly name = 'store';
+}
+
+@Controller('direct')
+class DirectController {
+  constructor(@Inject(Store) private readonly store: Store) {}
+
+  @Direct('submit')
+  @Post('things/:id')
+  async run(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { fail } = request.body as { fail?: string };
+    await Promise.resolve();
+    if (fail === 'busy') throw new UnavailableError('OVERLOADED', 'too many transactions in flight', 1_200);
+    if (fail === 'crash') throw new Error('the password is marlin');
+    void reply.status(201).send({ by: this.store.name, id: (request.params as { id: string }).id });
+  }
 }
 
 @Controller('things')
@@ -98,7 +120,7 @@ class ThingsController {
   }
 }
 
-@Module({ controllers: [ThingsController] })
+@Module({ controllers: [ThingsController, DirectController], providers: [Store] })
 class ThingsModule {}
 
 const tokens = { submit: 'submit-submit-submit', read: 'read-read-read-read', operate: 'operate-operate-operate' };
@@ -243,6 +265,47 @@ describe('authentication', () => {
   it('gives a route that declares no role to operate alone', async () => {
     expectProblem(await call('GET', '/things/undeclared', { token: tokens.read }), 403, 'FORBIDDEN');
     expect((await call('GET', '/things/undeclared', { token: tokens.operate })).status).toBe(200);
+  });
+});
+
+describe('a direct route', () => {
+  const run = (body: object, token?: string): Promise<Answer> => call('POST', '/direct/things/7', { body: JSON.stringify(body), ...(token === undefined ? {} : { token }) });
+
+  it('calls the method of the controller with request and reply', async () => {
+    const { status, body } = await run({}, tokens.submit);
+    expect([status, body]).toEqual([201, { by: 'store', id: '7' }]);
+  });
+
+  it('needs its role as any other', async () => {
+    const none = await run({});
+    expectProblem(none, 401, 'UNAUTHENTICATED');
+    expect(none.headers.get('www-authenticate')).toBe('Bearer realm="concordat"');
+    expectProblem(await run({}, tokens.read), 403, 'FORBIDDEN');
+    expect((await run({}, tokens.operate)).status).toBe(201);
+  });
+
+  it('answers its errors with problems', async () => {
+    const busy = await run({ fail: 'busy' }, tokens.submit);
+    expectProblem(busy, 429, 'OVERLOADED');
+    expect(busy.headers.get('retry-after')).toBe('2');
+    const crash = await run({ fail: 'crash' }, tokens.submit);
+    expectProblem(crash, 500, 'INTERNAL');
+    expect(JSON.stringify(crash.body)).not.toContain('marlin');
+    expect(JSON.stringify(logged)).toContain('marlin');
+    expectProblem(await call('POST', '/direct/things/7', { body: '{"fail": ', token: tokens.submit }), 400, 'MALFORMED_JSON');
+    expectProblem(await call('GET', '/direct/things/7', { token: tokens.submit }), 405, 'METHOD_NOT_ALLOWED');
+  });
+
+  it('is documented with what it refuses', async () => {
+    const { body } = await call('GET', '/docs-json');
+    expect(body.paths['/direct/things/{id}'].post.responses).toMatchObject({ 401: expect.anything(), 403: { description: expect.stringContaining('role submit') } });
+  });
+
+  it('is open where everything is', async () => {
+    const open = await createHttpApp(ThingsModule, { name: 'open', auth: 'public', logger: pino({ level: 'silent' }) });
+    const at = await listenHttp(open, { host: '127.0.0.1', port: 0, portVariable: 'THINGS_PORT' });
+    expect((await fetch(`${at}/direct/things/7`, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } })).status).toBe(201);
+    await open.close();
   });
 });
 

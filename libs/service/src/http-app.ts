@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { AuthGuard } from './auth.guard.js';
 import { Authenticator, type AuthOptions } from './authenticator.js';
 import { ConfigError } from './config-error.js';
+import { serveDirectly } from './direct.js';
 import { HealthModule } from './health.js';
 import { LOGGER, NestLogger } from './logger.js';
 import { AUTHENTICATOR, MetricsModule } from './metrics.js';
@@ -70,17 +71,20 @@ export async function createHttpApp(rootModule: Type | DynamicModule, options: H
   const authenticator = options.auth === 'public' ? null : new Authenticator(options.auth);
   const adapter = createAdapter(options.bodyLimitBytes ?? MIB);
   const routes = new RouteTable();
+  const guard = authenticator === null ? null : new AuthGuard(authenticator);
+  const filter = new ProblemFilter(options.logger, routes, options.mapError);
   adapter.getInstance().addHook('onRoute', (route) => {
     routes.add(route);
     const limit = options.routeBodyLimits?.[route.url];
     if (limit !== undefined) route.bodyLimit = limit;
+    serveDirectly(route, { app: () => app, guard, filter });
   });
-  const app = await NestFactory.create<NestFastifyApplication>(HttpAppModule.forRoot(rootModule, options.logger, authenticator), adapter, {
+  const app: NestFastifyApplication = await NestFactory.create<NestFastifyApplication>(HttpAppModule.forRoot(rootModule, options.logger, authenticator), adapter, {
     logger: new NestLogger(options.logger), abortOnError: false, bodyParser: false, forceCloseConnections: false,
   });
-  app.useGlobalFilters(new ProblemFilter(options.logger, routes, options.mapError));
+  app.useGlobalFilters(filter);
   app.useGlobalPipes(new ProblemValidationPipe());
-  if (authenticator !== null) app.useGlobalGuards(new AuthGuard(authenticator));
+  if (guard !== null) app.useGlobalGuards(guard);
   return app;
 }
 

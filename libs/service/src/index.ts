@@ -10,6 +10,7 @@ export * from './tokens.js';
 export * from './principal.js';
 export * from './authenticator.js';
 export * from './auth.guard.js';
+export { Direct } from './direct.js';
 export * from './health.js';
 export * from './metrics.js';
 export * from './housekeeping-watch.js';

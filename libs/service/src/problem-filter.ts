@@ -15,8 +15,10 @@ export class ProblemFilter implements ExceptionFilter {
 
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
-    const reply = http.getResponse<FastifyReply>();
-    const request = http.getRequest<FastifyRequest>();
+    this.answer(error, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
+  }
+
+  answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const problem = this.problemFor(error, request);
     if (reply.sent || reply.raw.headersSent) return;
     void reply.status(problem.getStatus()).headers(problem.headers).type(PROBLEM_MEDIA_TYPE).send(Buffer.from(JSON.stringify(problem.problem)));

@@ -34,6 +34,7 @@ export function sampleRun(sample: Sample = {}): RunReport {
       way, loop: sample.ratePerSecond === undefined ? { kind: 'closed', clients } : { kind: 'open', ratePerSecond: sample.ratePerSecond },
       workload: WORKLOAD, warmupSeconds: 5, seconds: SECONDS, batchSize: 64, workers: 2,
     },
+    round: 0,
     startedAt: '2026-03-01T12:00:00.000Z',
     endings: { committed: ended - aborted, aborted, refused: isLocal ? 0 : 37, unknown: 0, shed: 0 },
     reasons: isLocal ? { INSUFFICIENT_FUNDS: aborted } : { INSUFFICIENT_FUNDS: Math.round(aborted * 0.7), OUT_OF_STOCK: aborted - Math.round(aborted * 0.7), OVERLOADED: 37 },
@@ -65,10 +66,15 @@ export function sampleComparison(): LoadReport {
 
 export function sampleReport(runs: readonly RunReport[] = [sampleRun()], overrides: Partial<LoadReport> = {}): LoadReport {
   return {
-    format: 1, at: '2026-03-01T12:00:00.000Z', version: '0.1.0', rounds: 1, environment: { MAX_IN_FLIGHT: '2000' }, runs,
+    format: 1, at: '2026-03-01T12:00:00.000Z', version: '0.1.0', rounds: 1, environment: { MAX_IN_FLIGHT: '2000' }, runs: inRounds(runs),
     machine: { cpus: '2', cpu: 'Example CPU @ 2.60GHz', memoryGb: '8', os: 'Linux 6.8', node: '22.23.3', postgres: '18.4', kafka: '4.1.0' },
     ...overrides,
   };
+}
+
+/** Those of one name are of one round after the other. */
+function inRounds(runs: readonly RunReport[]): readonly RunReport[] {
+  return runs.map((run, i) => ({ ...run, round: runs.slice(0, i).filter(({ name }) => name === run.name).length }));
 }
 
 export function brokenRun(sample: Sample = {}): RunReport {

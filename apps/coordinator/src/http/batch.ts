@@ -3,7 +3,7 @@ import { isObject, type Logger, ProblemException, unavailableProblem, validation
 import type { Submitted } from '../submit/submission.js';
 import type { LineStream } from './line-stream.js';
 import { mapError } from './map-error.js';
-import { transactionJson } from './transaction-json.js';
+import { transactionText } from './transaction-text.js';
 
 export const MAX_BATCH = 1_000;
 
@@ -29,21 +29,21 @@ export function refuseKeyOfBatch(header: unknown): void {
 }
 
 /**
- * Answers in the order asked.
+ * Answers in the order asked, as the JSON of a list.
  * @throws UnavailableError if none was taken for a reason that passes: the whole batch can be sent again
  */
-export async function inOrder(submitted: readonly Promise<Submitted>[], logger: Logger): Promise<readonly unknown[]> {
+export async function inOrder(submitted: readonly Promise<Submitted>[], logger: Logger): Promise<string> {
   const answers = await Promise.allSettled(submitted);
   const failed = answers.find((answer) => answer.status === 'rejected');
   if (failed?.reason instanceof UnavailableError && answers.every((answer) => answer.status === 'rejected' && answer.reason instanceof UnavailableError)) throw failed.reason;
-  return answers.map((answer) => (answer.status === 'fulfilled' ? transactionJson(answer.value.view) : itemProblem(answer.reason, logger)));
+  return `[${answers.map((answer) => (answer.status === 'fulfilled' ? transactionText(answer.value.view) : JSON.stringify(itemProblem(answer.reason, logger)))).join(',')}]`;
 }
 
 /** Each answer as a line of its own, as soon as it is there. */
 export async function lineByLine(submitted: readonly Promise<Submitted>[], lines: LineStream, logger: Logger): Promise<void> {
   await Promise.all(submitted.map((answer, index) => answer.then(
-    ({ view }) => lines.write({ index, transaction: transactionJson(view) }),
-    (error: unknown) => lines.write({ index, problem: itemProblem(error, logger) }),
+    ({ view }) => lines.write(`{"index":${index},"transaction":${transactionText(view)}}`),
+    (error: unknown) => lines.write(JSON.stringify({ index, problem: itemProblem(error, logger) })),
   )));
   lines.end();
 }

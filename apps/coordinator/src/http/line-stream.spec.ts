@@ -27,26 +27,26 @@ describe('a stream of lines', () => {
   });
 
   it('writes the lines of one turn of the event loop at once, and those of the next turn apart', async () => {
-    lines.write({ index: 1 });
+    lines.write('{"index":1}');
     await Promise.resolve();
-    lines.write({ index: 0 });
+    lines.write('{"index":0}');
     await nextTurn();
-    lines.write({ index: 2 });
+    lines.write('{"index":2}');
     await nextTurn();
     expect(response.writes).toEqual(['{"index":1}\n{"index":0}\n', '{"index":2}\n']);
   });
 
   it('ends with its last lines in the same write', async () => {
-    lines.write({ index: 0 });
+    lines.write('{"index":0}');
     lines.end();
     await nextTurn();
     expect([response.writes, response.ended]).toEqual([['{"index":0}\n'], true]);
   });
 
   it('is silent once the reader has gone', async () => {
-    lines.write({ index: 0 });
+    lines.write('{"index":0}');
     response.emit('close');
-    lines.write({ index: 1 });
+    lines.write('{"index":1}');
     await nextTurn();
     lines.end();
     expect([response.writes, response.ended]).toEqual([[], false]);

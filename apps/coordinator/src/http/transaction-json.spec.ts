@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { stepView, transactionView } from '../testing/transaction-view.js';
-import { transactionJson } from './transaction-json.js';
+import { iso, transactionJson } from './transaction-json.js';
 
 describe('a transaction as JSON', () => {
   it('of branches has what branches have', () => {
@@ -20,5 +20,12 @@ describe('a transaction as JSON', () => {
       status: 'needs-attention', decision: 'COMMIT', attention: { step: 'confirm', reason: { code: 'RETRIES_EXHAUSTED' }, at: '1970-01-01T00:00:02.000Z' },
       branches: [{ index: 0, id: 'confirm', kind: 'retriable', after: [], state: 'sent', vote: null, attempts: 20, reason: { code: 'HANDLER_FAILED' } }],
     });
+  });
+});
+
+describe('a time', () => {
+  it('is written as Date writes it', () => {
+    const times = [0, 9, 10, 99, 100, 999, 1_000, 1_700_000_000_007, 1_700_000_000_250.7, 253_402_300_799_999, ...Array.from({ length: 500 }, (_, i) => 1_700_000_000_000 + 1_001 * i)];
+    for (const ms of [...times, ...times]) expect(iso(ms)).toBe(new Date(ms).toISOString());
   });
 });

@@ -35,8 +35,21 @@ export function timelineJson(event: TimelineEvent): Record<string, unknown> {
   return { at: iso(atMs), type, name, from, to, ...(branch === undefined ? {} : { branch }), ...(detail === undefined ? {} : { detail }) };
 }
 
+/** The beginnings of times, up to their milliseconds, by their seconds: most times are of the same few seconds. */
+const seconds = new Map<number, string>();
+const MAX_SECONDS = 200;
+
+/** As `Date.toISOString`. @param ms since the epoch, not before it */
 export function iso(ms: number): string {
-  return new Date(ms).toISOString();
+  const second = Math.floor(ms / 1000);
+  let text = seconds.get(second);
+  if (text === undefined) {
+    if (seconds.size >= MAX_SECONDS) seconds.clear();
+    text = new Date(second * 1000).toISOString().slice(0, -4);
+    seconds.set(second, text);
+  }
+  const rest = Math.trunc(ms) - second * 1000;
+  return `${text}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
 }
 
 export function isoOrNull(ms: number | null): string | null {

@@ -4,12 +4,18 @@ import { timelineJson } from '../http/transaction-json.js';
 import { hasReached, type Until } from './progress.js';
 import type { RemoteOutcomes } from './remote-outcomes.js';
 
+interface Waiting {
+  readonly txid: Txid;
+  readonly resolve: (view: TransactionView | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 type Memory = Pick<CoordinatorDriver, 'view' | 'settled' | 'timeline'>;
 
 /** Finds transactions wherever they are: in this instance's memory first, then in the database. */
 export class TransactionLookup {
   /** Waits that a stop must answer early. */
-  private readonly open = new Set<() => void>();
+  private readonly open = new Set<Waiting>();
   private draining = false;
 
   /**
@@ -25,15 +31,16 @@ export class TransactionLookup {
   /** Resolves when the transaction got there, or after `waitMs` with what is known then; null if there is no such transaction. */
   async wait(txid: Txid, until: Until, waitMs: number): Promise<TransactionView | null> {
     if (waitMs === 0 || this.draining) return this.find(txid);
+    const deadlineMs = performance.now() + waitMs;
     return new Promise((resolve, reject) => {
-      const end = (answer: Promise<TransactionView | null>): void => {
-        this.open.delete(onDrain);
-        answer.then(resolve, reject);
-      };
-      const onDrain = (): void => end(this.find(txid));
-      this.open.add(onDrain);
-      const found = this.memoryThenRemote(txid, until, waitMs);
-      found.then(() => end(found), () => end(found));
+      const waiting: Waiting = { txid, resolve, reject };
+      this.open.add(waiting);
+      const end = (view: TransactionView | null): void => { this.open.delete(waiting); resolve(view); };
+      const fail = (error: unknown): void => { this.open.delete(waiting); reject(error); };
+      this.memory.settled(txid, until, waitMs).then((local) => {
+        if (local !== null && (hasReached(local, until) || performance.now() >= deadlineMs)) end(local);
+        else this.remote(txid, until, deadlineMs, local).then(end, fail);
+      }, fail);
     });
   }
 
@@ -50,14 +57,12 @@ export class TransactionLookup {
   /** From now on nobody waits: whoever does is answered with what is known. */
   drain(): void {
     this.draining = true;
-    for (const answer of [...this.open]) answer();
+    for (const { txid, resolve, reject } of this.open) this.find(txid).then(resolve, reject);
+    this.open.clear();
   }
 
-  private async memoryThenRemote(txid: Txid, until: Until, waitMs: number): Promise<TransactionView | null> {
-    const deadlineMs = performance.now() + waitMs;
-    const local = await this.memory.settled(txid, until, waitMs);
-    if (local !== null && (hasReached(local, until) || performance.now() >= deadlineMs)) return local;
-    // Never owned here, or the shard has moved while we waited.
+  /** Of one that was never owned here, or whose shard has moved while we waited. */
+  private async remote(txid: Txid, until: Until, deadlineMs: number, local: TransactionView | null): Promise<TransactionView | null> {
     const stored = await this.reader.wait(txid, until, 0);
     if (stored === null || hasReached(stored, until)) return stored ?? local;
     return (await this.poller.wait(txid, until, Math.max(0, deadlineMs - performance.now()))) ?? stored;

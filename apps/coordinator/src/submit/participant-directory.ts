@@ -22,6 +22,7 @@ interface Known {
   readonly operations: ReadonlyMap<string, KnownOperation>;
 }
 
+const ADMITTED = Promise.resolve();
 const REFRESH_MS = 1_000;
 /** Before a refusal the registry is asked again, but not more often than this. */
 const FRESH_MS = 200;
@@ -73,8 +74,11 @@ export class ParticipantDirectory {
    * @throws ProblemException 422 UNKNOWN_PARTICIPANT, UNKNOWN_OPERATION, UNSUITABLE_OPERATION or INVALID_PAYLOAD, 503 PARTICIPANT_PAUSED or
    * ACCEPTORS_UNKNOWN
    */
-  async admit(list: 'branches' | 'steps', work: readonly Work[], acceptors: Acceptors = []): Promise<void> {
-    if (this.problemOf(list, work, acceptors) === null) return;
+  admit(list: 'branches' | 'steps', work: readonly Work[], acceptors: Acceptors = []): Promise<void> {
+    return this.problemOf(list, work, acceptors) === null ? ADMITTED : this.admitWhenFresh(list, work, acceptors);
+  }
+
+  private async admitWhenFresh(list: string, work: readonly Work[], acceptors: Acceptors): Promise<void> {
     // It may have been announced, changed or resumed a moment ago.
     if (Date.now() - this.refreshedAtMs > FRESH_MS) await this.refresh();
     const problem = this.problemOf(list, work, acceptors);
@@ -98,15 +102,15 @@ export class ParticipantDirectory {
   }
 
   private unsuitable(list: string, work: readonly Work[]): ProblemException | null {
-    const errors = work.flatMap((one, index): FieldError[] => {
-      const known = this.operationOf(one);
+    const errors: FieldError[] = [];
+    work.forEach((one, index) => {
+      const { uses, stepKinds } = this.operationOf(one);
+      const { kind } = one;
+      if (uses.includes(kind === undefined ? 'branch' : 'step') && (kind === undefined || stepKinds.includes(kind))) return;
       const name = `${one.participant}.${one.operation}`;
-      if (one.kind === undefined) {
-        return known.uses.includes('branch') ? [] : [{ path: `${list}[${index}].operation`, message: `${name} has no prepare handler, so it can only be a step of a saga` }];
-      }
-      if (!known.uses.includes('step')) return [{ path: `${list}[${index}].operation`, message: `${name} has no execute handler, so it can only be a branch of 2pc, 3pc or paxos-commit` }];
-      if (known.stepKinds.includes(one.kind)) return [];
-      return [{ path: `${list}[${index}].kind`, message: `${name} cannot be ${one.kind}${one.kind === 'compensatable' ? ', because it has no compensate handler' : ''}; it can be ${known.stepKinds.join(', ')}` }];
+      if (kind === undefined) errors.push({ path: `${list}[${index}].operation`, message: `${name} has no prepare handler, so it can only be a step of a saga` });
+      else if (!uses.includes('step')) errors.push({ path: `${list}[${index}].operation`, message: `${name} has no execute handler, so it can only be a branch of 2pc, 3pc or paxos-commit` });
+      else errors.push({ path: `${list}[${index}].kind`, message: `${name} cannot be ${kind}${kind === 'compensatable' ? ', because it has no compensate handler' : ''}; it can be ${stepKinds.join(', ')}` });
     });
     return errors.length > 0 ? refusal('UNSUITABLE_OPERATION', errors) : null;
   }

@@ -6,7 +6,8 @@ import { schemaErrors } from './schema-errors.js';
 /** What is wrong with a payload; empty if nothing is. Paths begin with `base`. */
 export type PayloadCheck = (payload: Json, base: string) => readonly FieldError[];
 
-const ANYTHING: PayloadCheck = () => [];
+const NOTHING: readonly FieldError[] = [];
+const ANYTHING: PayloadCheck = () => NOTHING;
 
 /** Compiles announced payload schemas, each distinct one once, however many instances announce it however often. */
 export class PayloadSchemas {
@@ -40,6 +41,6 @@ export class PayloadSchemas {
       this.onInvalid(schema, error as Error);
       return ANYTHING;
     }
-    return (payload, base) => (validate(payload) ? [] : schemaErrors(validate.errors, base));
+    return (payload, base) => (validate(payload) ? NOTHING : schemaErrors(validate.errors, base));
   }
 }

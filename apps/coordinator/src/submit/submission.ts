@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Acceptors, Json, SagaStepSpec, Txid } from '#libs/protocol';
-import { type BeginRequest, type CoordinatorDriver, GIVEN_UP, type Idempotency, type TransactionView, UnavailableError } from '#libs/runtime';
+import { type BeginRequest, type BeginResult, type CoordinatorDriver, GIVEN_UP, type Idempotency, type TransactionView, UnavailableError } from '#libs/runtime';
 import { ProblemException } from '#libs/service';
 import type { BodyLimits } from '../config.js';
 import { defaultUntil, hasReached, type Until } from '../reads/progress.js';
@@ -60,10 +60,12 @@ export class Submission {
     const request = this.read(raw, bytes);
     let key = idempotencyKey === null ? null : idempotencyFor(request.body, idempotencyKey);
     for (let attempt = 0; ; attempt++) {
-      const { txid, repeated } = await this.take(request, key);
-      const view = await this.outcome(txid, request.until, Math.max(0, deadlineMs - performance.now()));
+      const taken = await this.take(request, key);
+      const repeated = taken.kind === 'duplicate';
+      if (repeated) mustBeSame(taken, key!);
+      const view = await this.outcome(taken.txid, request.until, Math.max(0, deadlineMs - performance.now()));
       if (key === null || !repeated || !wasGivenUp(view) || attempt === MAX_GIVEN_UP) return { view, reached: hasReached(view, request.until) };
-      key = successorOf(key, txid);
+      key = successorOf(key, taken.txid);
     }
   }
 
@@ -93,18 +95,16 @@ export class Submission {
    * when it could not be begun any more (its participant is paused, its operation gone, this instance has too much to do).
    * @throws ProblemException when a participant, an operation or a payload is refused
    */
-  private async take(request: Request, key: Idempotency | null): Promise<{ readonly txid: Txid; readonly repeated: boolean }> {
+  private async take(request: Request, key: Idempotency | null): Promise<BeginResult> {
     try {
       await this.admit(request);
-      const result = await this.deps.driver.begin(this.beginRequest(request, key));
-      if (result.kind === 'begun') return { txid: result.txid, repeated: false };
-      return { txid: sameRequest(result, key!), repeated: true };
+      return await this.deps.driver.begin(this.beginRequest(request, key));
     } catch (refusal) {
-      if (key === null || isReuse(refusal)) throw refusal;
+      if (key === null) throw refusal;
       // When the keys cannot be read either, the refusal is the better answer.
       const first = await this.deps.keys.find(key.key).catch(() => null);
       if (first === null) throw refusal;
-      return { txid: sameRequest(first, key), repeated: true };
+      return { kind: 'duplicate', ...first };
     }
   }
 
@@ -119,13 +119,14 @@ export class Submission {
   private beginRequest(request: Request, idempotency: Idempotency | null): BeginRequest {
     const { limits } = this.deps;
     const { body, until } = request;
-    const common = { waitFor: until, metadata: body.metadata ?? null, idempotency };
+    const metadata = body.metadata ?? null;
     if (!('steps' in request)) {
-      return { ...common, protocol: request.body.protocol, branches: request.body.branches, timeoutMs: body.timeoutMs ?? limits.defaultTimeoutMs };
+      const { protocol, branches } = request.body;
+      return { protocol, branches, timeoutMs: body.timeoutMs ?? limits.defaultTimeoutMs, waitFor: until, metadata, idempotency };
     }
     const { saga } = limits;
     return {
-      ...common, protocol: 'saga', steps: request.steps,
+      protocol: 'saga', steps: request.steps, waitFor: until, metadata, idempotency,
       timeoutMs: body.timeoutMs ?? saga.timeoutMs,
       compensationTimeoutMs: request.body.compensationTimeoutMs ?? saga.compensationTimeoutMs,
       attentionAfterAttempts: request.body.attentionAfterAttempts ?? saga.attentionAfterAttempts,
@@ -134,9 +135,14 @@ export class Submission {
 
   /** Once begun, a transaction may commit: 503 would tell the caller that it never will. */
   private async outcome(txid: Txid, until: Until, waitMs: number): Promise<TransactionView> {
-    const view = await this.deps.lookup.wait(txid, until, waitMs).catch((error: unknown) => error as Error);
-    if (view !== null && !(view instanceof Error)) return view;
-    throw new ProblemException(504, OUTCOME_UNKNOWN, `Transaction ${txid} has begun, but its state cannot be read now; ask for it later.`, [], undefined, { extensions: { id: txid }, cause: view });
+    let cause: unknown = null;
+    try {
+      const view = await this.deps.lookup.wait(txid, until, waitMs);
+      if (view !== null) return view;
+    } catch (error) {
+      cause = error;
+    }
+    throw new ProblemException(504, OUTCOME_UNKNOWN, `Transaction ${txid} has begun, but its state cannot be read now; ask for it later.`, [], undefined, { extensions: { id: txid }, cause });
   }
 }
 
@@ -160,11 +166,7 @@ function successorOf({ key, requestHash }: Idempotency, givenUp: Txid): Idempote
 const KEY_REUSED = 'IDEMPOTENCY_KEY_REUSED';
 
 /** @throws ProblemException when the key belongs to another request */
-function sameRequest(first: KeyHolder, key: Idempotency): Txid {
-  if (first.requestHash === key.requestHash) return first.txid;
+function mustBeSame(first: KeyHolder, key: Idempotency): void {
+  if (first.requestHash === key.requestHash) return;
   throw new ProblemException(422, KEY_REUSED, `The idempotency key belongs to transaction ${first.txid}, which was asked for with another body; use a new key for a new request.`);
-}
-
-function isReuse(error: unknown): boolean {
-  return error instanceof ProblemException && error.code === KEY_REUSED;
 }

@@ -63,6 +63,12 @@ describe('the body of a transaction', () => {
     expect(refused(body({ protocol, steps: [] })).errors).toEqual({ steps: expect.stringMatching(/belongs to sagas/) });
   });
 
+  it.each<[string, unknown]>([
+    ['text that is escaped', '\u0001'.repeat(11_000)], ['long numbers', Array(3_000).fill(-Math.PI * 1e-300)], ['keys', Object.fromEntries(Array.from({ length: 6_000 }, (_, i) => [`key ${i}`, 0]))], ['many bytes a character', '\u20ac'.repeat(22_000)],
+  ])('is measured as it is written: %s', (_what, metadata) => {
+    expect(refused(body({ metadata }), 100_000).errors).toEqual({ metadata: expect.stringMatching(/not be larger than 65536/) });
+  });
+
   it('is refused, and not more than that, when it is nested so deep that a recursive reader would run out of stack', () => {
     const deep = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`) as unknown;
     expect(refused(body({ metadata: deep }), 200_000)).toMatchObject({ status: 400, errors: { metadata: expect.stringContaining('nested') } });

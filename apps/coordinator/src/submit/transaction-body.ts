@@ -71,7 +71,7 @@ export class TransactionBodyReader {
     if (!validate(body)) throw validationProblem(withoutEchoes(schemaErrors(validate.errors)).map(withAdvice));
     const found = contentErrors(body);
     // Measured only when the nesting is known to be bearable: JSON.stringify recurses.
-    if (found.length === 0 && bytes > SURELY_SMALL_BYTES) found.push(...sizeErrors(body));
+    if (found.length === 0 && bytes > SURELY_SMALL_BYTES && mostBytes(body as unknown as Json) > MAX_METADATA_BYTES) found.push(...sizeErrors(body));
     if (found.length > 0) throw validationProblem(found);
     return body;
   }
@@ -96,23 +96,22 @@ function withAdvice(error: FieldError): FieldError {
   return advice === undefined ? error : { ...error, message: advice };
 }
 
-/** The parts of a transaction, whatever its protocol, and how errors name them. */
-function partsOf(body: TransactionBody): readonly { readonly path: string; readonly operation: string; readonly payload: Json }[] {
-  const [list, parts] = body.protocol === 'saga' ? ['steps', body.steps] as const : ['branches', body.branches] as const;
-  return parts.map(({ operation, payload }, index) => ({ path: `${list}[${index}]`, operation, payload }));
+/** The parts of a transaction, whatever its protocol, and how errors name their list. */
+function partsOf(body: TransactionBody): { readonly list: string; readonly parts: readonly { readonly operation: string; readonly payload: Json }[] } {
+  return body.protocol === 'saga' ? { list: 'steps', parts: body.steps } : { list: 'branches', parts: body.branches };
 }
 
 function contentErrors(body: TransactionBody): FieldError[] {
   const errors: FieldError[] = [];
-  const check = (value: Json, path: string): void => {
-    const message = jsonProblem(value);
-    if (message !== null) errors.push({ path, message });
-  };
-  for (const { path, operation, payload } of partsOf(body)) {
-    check(operation, `${path}.operation`);
-    check(payload, `${path}.payload`);
-  }
-  if (body.metadata !== undefined) check(body.metadata, 'metadata');
+  const { list, parts } = partsOf(body);
+  parts.forEach(({ operation, payload }, index) => {
+    const ofOperation = jsonProblem(operation);
+    if (ofOperation !== null) errors.push({ path: `${list}[${index}].operation`, message: ofOperation });
+    const ofPayload = jsonProblem(payload);
+    if (ofPayload !== null) errors.push({ path: `${list}[${index}].payload`, message: ofPayload });
+  });
+  const ofMetadata = body.metadata === undefined ? null : jsonProblem(body.metadata);
+  if (ofMetadata !== null) errors.push({ path: 'metadata', message: ofMetadata });
   if (body.protocol === 'saga') errors.push(...retryErrors(body));
   return errors;
 }
@@ -124,13 +123,24 @@ function retryErrors({ steps }: SagaBody): readonly FieldError[] {
   });
 }
 
+/** As many bytes as the value takes at most when it is written as JSON: a UTF-16 unit at most six (`\u001f`), a number 24. */
+function mostBytes(value: Json): number {
+  if (typeof value === 'string') return 6 * value.length + 2;
+  if (typeof value !== 'object' || value === null) return 24;
+  let bytes = 2;
+  if (Array.isArray(value)) for (const member of value as readonly Json[]) bytes += mostBytes(member) + 1;
+  else for (const [key, member] of Object.entries(value)) bytes += 6 * key.length + 4 + mostBytes(member as Json);
+  return bytes;
+}
+
 function sizeErrors(body: TransactionBody): FieldError[] {
   const errors: FieldError[] = [];
   const check = (value: Json, path: string, limit: number): void => {
     const bytes = Buffer.byteLength(JSON.stringify(value));
     if (bytes > limit) errors.push({ path, message: `must not be larger than ${limit} bytes, but has ${bytes}` });
   };
-  for (const { path, payload } of partsOf(body)) check(payload, `${path}.payload`, MAX_PAYLOAD_BYTES);
+  const { list, parts } = partsOf(body);
+  parts.forEach(({ payload }, index) => check(payload, `${list}[${index}].payload`, MAX_PAYLOAD_BYTES));
   if (body.metadata !== undefined) check(body.metadata, 'metadata', MAX_METADATA_BYTES);
   return errors;
 }

@@ -1,3 +1,4 @@
+import { timeOrderedKey } from '../../../../libs/client/src/time-ordered-key.js';
 import type { Assignment } from '../contract.js';
 import type { HttpAnswer } from '../http-connections.js';
 import { transactionRequests } from '../transaction-request.js';
@@ -27,7 +28,7 @@ export function batchWay({ target, workload, batchSize }: Pick<Assignment, 'targ
   const headers = { authorization: `Bearer ${target.token}`, 'content-type': 'application/json', accept: 'application/x-ndjson', prefer: 'wait=10' };
   const batches = new Batches((body, onData) => servers.next().post('/v1/transactions:batch', headers, body, onData), batchSize);
   return {
-    attempt: (planned) => batches.attempt(JSON.stringify({ ...request(planned), idempotencyKey: planned.checkout.orderId })),
+    attempt: (planned) => batches.attempt(JSON.stringify({ ...request(planned), idempotencyKey: timeOrderedKey() })),
     close: () => servers.close(),
   };
 }

@@ -1,3 +1,4 @@
+import { timeOrderedKey } from '../../../../libs/client/src/time-ordered-key.js';
 import type { Assignment } from '../contract.js';
 import { HttpConnections } from '../http-connections.js';
 import { transactionRequests } from '../transaction-request.js';
@@ -7,7 +8,7 @@ import type { Attempted, OpenWay } from './way.js';
 
 const MOST_CONNECTIONS = 4_096;
 
-/** One POST /v1/transactions for each, with its idempotency key, as a careful client sends it. Nothing is repeated: every answer counts as it is. */
+/** One POST /v1/transactions for each, with a key of its own that tells its time, as a careful client sends it. Nothing is repeated: every answer counts as it is. */
 export function httpWay({ target, workload }: Pick<Assignment, 'target' | 'workload'>): OpenWay {
   const servers = new Servers(target.coordinatorUrls, MOST_CONNECTIONS);
   const request = transactionRequests(workload);
@@ -15,7 +16,7 @@ export function httpWay({ target, workload }: Pick<Assignment, 'target' | 'workl
   return {
     attempt: async (planned: PlannedCheckout): Promise<Attempted> => {
       try {
-        const answer = await servers.next().post('/v1/transactions', { ...common, 'idempotency-key': planned.checkout.orderId }, JSON.stringify(request(planned)));
+        const answer = await servers.next().post('/v1/transactions', { ...common, 'idempotency-key': timeOrderedKey() }, JSON.stringify(request(planned)));
         return answer.status < 300 ? ofTransaction(JSON.parse(answer.text) as AnsweredTransaction) : ofRefusal(answer);
       } catch (error) {
         return ofFailure(error);

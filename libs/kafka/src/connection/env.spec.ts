@@ -5,7 +5,7 @@ import { KafkaConfigurationError } from './options.js';
 describe('Kafka options from the environment', () => {
   it('have defaults for everything but the brokers', () => {
     const options = kafkaOptionsFromEnv({});
-    expect(options).toMatchObject({ topicPrefix: 'concordat', coordinatorShards: 8, participantPartitions: 8, sessionTimeoutMs: 3_000, heartbeatMs: 250, ssl: false });
+    expect(options).toMatchObject({ client: 'kafkajs', topicPrefix: 'concordat', coordinatorShards: 8, participantPartitions: 8, sessionTimeoutMs: 3_000, heartbeatMs: 250, ssl: false });
     expect(options).not.toHaveProperty('brokers');
     expect(options).not.toHaveProperty('sasl');
   });
@@ -19,6 +19,7 @@ describe('Kafka options from the environment', () => {
   });
 
   it.each<[string, Record<string, string>, string]>([
+    ['a client that is not known', { KAFKA_CLIENT: 'librdkafka' }, 'KAFKA_CLIENT'],
     ['a broker without port', { KAFKA_BROKERS: 'localhost' }, 'KAFKA_BROKERS'],
     ['a port that does not exist', { KAFKA_BROKERS: 'localhost:70000' }, 'KAFKA_BROKERS'],
     ['only commas', { KAFKA_BROKERS: ',,' }, 'KAFKA_BROKERS'],

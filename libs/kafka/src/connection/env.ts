@@ -1,5 +1,5 @@
 import { MAX_SHARDS } from '#libs/protocol';
-import { KAFKA_DEFAULTS, KafkaConfigurationError, type KafkaOptions, type KafkaSasl } from './options.js';
+import { KAFKA_CLIENTS, KAFKA_DEFAULTS, KafkaConfigurationError, type KafkaClientName, type KafkaOptions, type KafkaSasl } from './options.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -8,12 +8,13 @@ const TOPIC_PREFIX = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 const MECHANISMS: readonly KafkaSasl['mechanism'][] = ['plain', 'scram-sha-256', 'scram-sha-512'];
 
 /**
- * Reads KAFKA_BROKERS, KAFKA_SSL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_TOPIC_PREFIX,
+ * Reads KAFKA_CLIENT, KAFKA_BROKERS, KAFKA_SSL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_TOPIC_PREFIX,
  * KAFKA_SESSION_TIMEOUT_MS, KAFKA_HEARTBEAT_MS, KAFKA_RETENTION_MS, COORDINATOR_SHARDS and PARTICIPANT_PARTITIONS. Without KAFKA_BROKERS the result has no `brokers`.
  * @throws KafkaConfigurationError with one line that names the variable, what it got and what it takes
  */
 export function kafkaOptionsFromEnv(env: Env): Partial<KafkaOptions> {
   const options: Mutable<Partial<KafkaOptions>> = {
+    client: client(env),
     topicPrefix: topicPrefix(env),
     coordinatorShards: integer(env, 'COORDINATOR_SHARDS', KAFKA_DEFAULTS.coordinatorShards, 1, MAX_SHARDS),
     participantPartitions: integer(env, 'PARTICIPANT_PARTITIONS', KAFKA_DEFAULTS.participantPartitions, 1, MAX_SHARDS),
@@ -38,6 +39,11 @@ function brokerList(text: string): readonly string[] {
   }
   if (brokers.length === 0) fail('KAFKA_BROKERS', text, 'a comma-separated list of host:port');
   return brokers;
+}
+
+function client(env: Env): KafkaClientName {
+  const name = env['KAFKA_CLIENT'] || KAFKA_DEFAULTS.client;
+  return KAFKA_CLIENTS.find((known) => known === name) ?? fail('KAFKA_CLIENT', name, `one of ${KAFKA_CLIENTS.join(', ')}`);
 }
 
 function topicPrefix(env: Env): string {

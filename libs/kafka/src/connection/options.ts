@@ -7,8 +7,14 @@ export interface KafkaSasl {
   readonly password: string;
 }
 
+/** The library that writes, reads and keeps the membership. Administration is always kafkajs. */
+export const KAFKA_CLIENTS = ['kafkajs', 'platformatic'] as const;
+export type KafkaClientName = (typeof KAFKA_CLIENTS)[number];
+
 /** All durations in milliseconds. */
 export interface KafkaOptions {
+  /** Default kafkajs. */
+  readonly client?: KafkaClientName;
   /** host:port of at least one broker. */
   readonly brokers: readonly string[];
   readonly ssl?: boolean;
@@ -27,10 +33,7 @@ export interface KafkaOptions {
   readonly sessionTimeoutMs?: number;
   /** A member also hears of a rebalance by its next heartbeat, and all others wait for it until then. Default 250. */
   readonly heartbeatMs?: number;
-  /**
-   * How long the broker may hold an empty read. Heartbeats, offsets and the farewell wait behind it, as they share its connection.
-   * Default 100, and never more than `heartbeatMs`.
-   */
+  /** How long the broker may hold an empty read. Default 5,000; with kafkajs, whose heartbeats wait for it, 100 and never more than `heartbeatMs`. */
   readonly fetchWaitMs?: number;
   /** Default 1,000. */
   readonly saveOffsetsEveryMs?: number;
@@ -48,12 +51,12 @@ export interface KafkaOptions {
 }
 
 export const KAFKA_DEFAULTS = {
+  client: 'kafkajs',
   topicPrefix: 'concordat',
   coordinatorShards: 8,
   participantPartitions: 8,
   sessionTimeoutMs: 3_000,
   heartbeatMs: 250,
-  fetchWaitMs: 100,
   saveOffsetsEveryMs: 1_000,
   detachAfterMs: 15_000,
   startTimeoutMs: 30_000,
@@ -62,7 +65,7 @@ export const KAFKA_DEFAULTS = {
 } as const;
 
 /** Options with the defaults filled in. */
-export type Settings = Required<Omit<KafkaOptions, 'sasl' | 'ssl' | 'logger' | 'savingOffsets'>> & Pick<KafkaOptions, 'sasl' | 'ssl' | 'savingOffsets'> & { readonly logger: TransportLogger };
+export type Settings = Required<Omit<KafkaOptions, 'sasl' | 'ssl' | 'logger' | 'savingOffsets' | 'fetchWaitMs'>> & Pick<KafkaOptions, 'sasl' | 'ssl' | 'savingOffsets' | 'fetchWaitMs'> & { readonly logger: TransportLogger };
 
 /** The cluster or the environment contradicts the configuration: the start must stop. The message is one line for people. */
 export class KafkaConfigurationError extends Error {

@@ -1,5 +1,5 @@
 import type { Kafka } from 'kafkajs';
-import { FEW_RETRIES } from './client.js';
+import { FEW_RETRIES } from '../clients/kafkajs/connection.js';
 
 /** What kafkajs (2.2.4, src/index.js) keeps to itself: only a consumer may leave a group there, and only for itself. */
 interface Cluster {

@@ -1,6 +1,7 @@
+import type { OutgoingRecord } from '../clients/client.js';
 import { MessageTooLargeError } from '../codec/errors.js';
 import { type DeadLetter, DeadLetterHeader, deadLetterHeaders, type DeadLetterSink } from '../inbox/dead-letter.js';
-import type { OutgoingRecord, RecordProducer } from './record-producer.js';
+import type { RecordProducer } from './record-producer.js';
 
 const CUT_TO_BYTES = 64 * 1024;
 

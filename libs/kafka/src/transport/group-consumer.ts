@@ -1,4 +1,5 @@
 import type { Subscriber } from '#libs/runtime';
+import type { Kafka } from 'kafkajs';
 import { pauseAfter } from '../backoff.js';
 import type { InboxRole } from '../codec/decoder.js';
 import type { Health } from '../connection/health.js';
@@ -8,6 +9,8 @@ import { InboxSession } from '../inbox/session.js';
 import { Membership, type MembershipContext } from './membership.js';
 
 export interface GroupConsumerContext extends Omit<MembershipContext, 'session' | 'alive'> {
+  /** For what is not on the hot path. */
+  readonly kafka: Kafka;
   readonly role: InboxRole;
   readonly subscriber: Subscriber;
   readonly deadLetters: DeadLetterSink;
@@ -94,7 +97,7 @@ export class GroupConsumer {
     if (this.membership?.joined === true) this.membership.giveUp(new Error(`no heartbeat was answered for ${silentMs} ms`));
   }
 
-  /** The client library counts its heartbeats by the wall clock: set back, it sends none until that time has come again, and the group goes on without it. A new consumer begins to count anew. */
+  /** kafkajs counts its heartbeats by the wall clock: set back, it sends none until that time has come again, and the group goes on without it. A new consumer begins to count anew. */
   private isSetBack(): boolean {
     const before = this.wallAheadMs;
     this.wallAheadMs = Date.now() - performance.now();

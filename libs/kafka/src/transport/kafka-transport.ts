@@ -1,9 +1,11 @@
 import { type Envelope, type Message, shardOf } from '#libs/protocol';
 import type { Inbox, OutcomeEvent, Subscriber, Subscription, Transport } from '#libs/runtime';
 import type { Kafka } from 'kafkajs';
+import type { KafkaClient, OutgoingRecord } from '../clients/client.js';
+import { connectKafkajs } from '../clients/kafkajs/connection.js';
+import { openClient } from '../clients/open.js';
 import { CLOUD_EVENT_CONTENT_TYPE, toCloudEvent } from '../codec/cloud-event.js';
 import { PARTICIPANT_NAME } from '../codec/fields.js';
-import { createClient } from '../connection/client.js';
 import { Health } from '../connection/health.js';
 import { KAFKA_DEFAULTS, KafkaConfigurationError, type KafkaOptions, type Settings } from '../connection/options.js';
 import { silentLogger } from '../logger.js';
@@ -12,7 +14,7 @@ import { type TopicNames, topicNames } from '../topics.js';
 import { DeadLetterTopic } from './dead-letter-topic.js';
 import { GroupConsumer } from './group-consumer.js';
 import { Outbox } from './outbox.js';
-import { brokerErrorType, type OutgoingRecord, RecordProducer } from './record-producer.js';
+import { brokerErrorType, RecordProducer } from './record-producer.js';
 import { TopicDirectory, type WantedTopic } from './topic-directory.js';
 
 /** Outcomes and dead letters are read by people and other systems, later. */
@@ -23,7 +25,6 @@ const DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024;
 /** The transport over a Kafka cluster. */
 export class KafkaTransport implements Transport {
   private readonly topics: TopicNames;
-  private readonly kafka: Kafka;
   private readonly directory: TopicDirectory;
   private readonly health: Health;
   private readonly producer: RecordProducer;
@@ -32,12 +33,11 @@ export class KafkaTransport implements Transport {
   private readonly outbox: Outbox;
   private readonly consumers = new Set<GroupConsumer>();
 
-  private constructor(private readonly settings: Settings) {
+  private constructor(private readonly settings: Settings, private readonly kafka: Kafka, private readonly client: KafkaClient) {
     this.topics = topicNames(settings.topicPrefix);
-    this.kafka = createClient(settings);
-    this.directory = new TopicDirectory(this.kafka, settings);
+    this.directory = new TopicDirectory(kafka, settings);
     this.health = new Health(() => this.directory.ping(), settings.logger);
-    this.producer = new RecordProducer(this.kafka, this.health);
+    this.producer = new RecordProducer(client, this.health);
     this.deadLetters = new DeadLetterTopic(this.topics.deadLetter, this.producer);
     this.router = new Router(this.topics, settings.sender);
     this.outbox = new Outbox((envelopes, outcomes) => this.ship(envelopes, outcomes), settings.logger);
@@ -49,7 +49,9 @@ export class KafkaTransport implements Transport {
    * @throws KafkaUnavailableError when the cluster does not answer within `startTimeoutMs`
    */
   static async create(options: KafkaOptions): Promise<KafkaTransport> {
-    const transport = new KafkaTransport({ ...KAFKA_DEFAULTS, logger: silentLogger, ...definedOnly(options) });
+    const settings: Settings = { ...KAFKA_DEFAULTS, logger: silentLogger, ...definedOnly(options) };
+    const kafka = connectKafkajs(settings);
+    const transport = new KafkaTransport(settings, kafka, await openClient(settings, kafka));
     await transport.directory.ensure(transport.wantedTopics());
     return transport;
   }
@@ -67,6 +69,7 @@ export class KafkaTransport implements Transport {
     await this.directory.ensure([this.inboxTopic(inbox)]);
     const consumer = new GroupConsumer({
       kafka: this.kafka,
+      client: this.client,
       settings: this.settings,
       topic: this.topics.inbox(inbox),
       group: this.topics.group(inbox),

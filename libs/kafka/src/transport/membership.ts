@@ -1,14 +1,13 @@
-import type { Consumer, EachBatchPayload, IHeaders, Kafka, KafkaMessage } from 'kafkajs';
+import type { GroupMember, KafkaClient, PartitionOffset } from '../clients/client.js';
 import type { Settings } from '../connection/options.js';
 import type { InboxRecord } from '../inbox/dead-letter.js';
 import type { InboxSession } from '../inbox/session.js';
 
-/** Upper bound of a rebalance: a member that does not rejoin within it is left out. */
 const REBALANCE_TIMEOUT_MS = 10_000;
 const LEAVE_TIMEOUT_MS = 5_000;
 
 export interface MembershipContext {
-  readonly kafka: Kafka;
+  readonly client: KafkaClient;
   readonly topic: string;
   readonly group: string;
   readonly partitions: number;
@@ -19,17 +18,13 @@ export interface MembershipContext {
 }
 
 /**
- * One kafkajs consumer from its start to its end. kafkajs stops for good on errors that it takes for permanent
- * ("coordinator is loading" after a broker's start among them), so a membership ends, and another one follows.
- *
- * kafkajs (2.2.4, fetcher.js) asks for more only when every batch of the last answer has been handled, so that one slow
- * partition would hold up all others. Therefore eachBatch only hands records over to the session's lanes, which are bounded
- * by pausing single partitions, and the loop that also sends the heartbeats never waits for the subscriber.
+ * One member of the group from its start to its end. A client gives up on errors that it takes for permanent, so a membership
+ * ends, and another one follows. What is read goes to the session's lanes, which are bounded by pausing single partitions.
  */
 export class Membership {
-  /** Resolves with the cause when this consumer is of no use any more. */
+  /** Resolves with the cause when this member is of no use any more. */
   readonly ended: Promise<unknown>;
-  private readonly consumer: Consumer;
+  private readonly member: GroupMember;
   private end!: (cause: unknown) => void;
   private isOver = false;
   private saving: Promise<void> | null = null;
@@ -42,19 +37,18 @@ export class Membership {
         resolve(cause);
       };
     });
-    const { kafka, group, settings } = context;
-    this.consumer = kafka.consumer({
-      groupId: group,
-      sessionTimeout: settings.sessionTimeoutMs,
-      rebalanceTimeout: Math.max(REBALANCE_TIMEOUT_MS, settings.sessionTimeoutMs),
-      heartbeatInterval: settings.heartbeatMs,
-      maxWaitTimeInMs: Math.min(settings.fetchWaitMs, settings.heartbeatMs),
-      minBytes: 1,
-      allowAutoTopicCreation: false,
-      // The caller makes a new consumer with its own backoff: kafkajs' own restart would race with it.
-      retry: { retries: 6, initialRetryTime: 60, maxRetryTime: 500, restartOnFailure: () => Promise.resolve(false) },
+    const { client, group, topic, partitions, settings: { sessionTimeoutMs, heartbeatMs, fetchWaitMs } } = context;
+    const rebalanceTimeoutMs = Math.max(REBALANCE_TIMEOUT_MS, sessionTimeoutMs);
+    this.member = client.member({ group, topic, partitions, sessionTimeoutMs, rebalanceTimeoutMs, heartbeatMs, ...(fetchWaitMs === undefined ? {} : { fetchWaitMs }) }, {
+      joined: (assigned) => this.begin(assigned),
+      alive: () => {
+        this.refuseIfOver();
+        context.alive();
+      },
+      rebalancing: () => this.save(),
+      read: (partition, records) => this.take(partition, records),
+      lost: (cause) => this.end(cause),
     });
-    this.listen();
   }
 
   get joined(): boolean {
@@ -62,10 +56,10 @@ export class Membership {
   }
 
   start(): void {
-    this.run().catch((error: unknown) => this.end(error));
+    this.member.start();
   }
 
-  /** Declares the consumer lost although kafkajs has not noticed. */
+  /** Declares the member lost although its client has not noticed. */
   giveUp(cause: Error): void {
     this.end(cause);
   }
@@ -87,65 +81,35 @@ export class Membership {
       const timer = setTimeout(resolve, LEAVE_TIMEOUT_MS);
       hurry.signal.addEventListener('abort', () => clearTimeout(timer));
     });
-    await Promise.race([this.consumer.disconnect().catch(() => {}), timeout]);
+    await Promise.race([this.member.leave().catch(() => {}), timeout]);
     hurry.abort();
   }
 
-  private async run(): Promise<void> {
-    const { topic, partitions } = this.context;
-    await this.consumer.connect();
-    await this.consumer.subscribe({ topic, fromBeginning: true });
-    await this.consumer.run({
-      autoCommit: false,
-      partitionsConsumedConcurrently: partitions,
-      eachBatch: (payload) => this.handOver(payload),
-    });
+  /** For the source's backpressure. */
+  throttle(partition: number, full: boolean): void {
+    if (!this.isOver) this.member.throttle(partition, full);
   }
 
-  private listen(): void {
-    const { consumer, context } = this;
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-      this.refuseIfOver();
-      this.joinedOnce = true;
-      context.alive();
-      // Every join reads from the start positions again, even when the partitions are the same: always a new generation.
-      consumer.resume([{ topic: context.topic }]);
-      context.session.assign(payload.memberAssignment[context.topic] ?? []);
-      this.seek();
-    });
-    consumer.on(consumer.events.HEARTBEAT, () => {
-      this.refuseIfOver();
-      context.alive();
-    });
-    // Emitted just before rejoining: the last moment at which this generation's offsets are accepted.
-    consumer.on(consumer.events.REBALANCING, () => this.save());
-    consumer.on(consumer.events.CRASH, ({ payload }) => this.end(payload.error));
-  }
-
-  /**
-   * kafkajs may join again in the middle of a read from another broker, and then takes that answer for one of the new
-   * generation, leaving out what lies before it. A seek makes it drop such answers.
-   */
-  private seek(): void {
-    const { session, topic } = this.context;
-    for (const partition of session.partitions) {
-      const position = session.positionOf(partition);
-      if (position !== null) this.consumer.seek({ topic, partition, offset: String(position) });
-    }
-  }
-
-  /**
-   * A consumer that is disconnected while it joins goes on in the background (kafkajs 2.2.4, runner.js), and as a member
-   * that nobody listens to would keep its partitions for ever. What its listeners throw ends it.
-   */
-  private refuseIfOver(): void {
-    if (this.isOver) throw new Error('this consumer has been replaced');
-  }
-
-  /** Resolves at once: see the class comment. */
-  private async handOver({ batch }: EachBatchPayload): Promise<void> {
+  /** Every join reads from the start positions again, even when the partitions are the same: always a new generation. */
+  private begin(partitions: readonly number[]): readonly PartitionOffset[] {
     this.refuseIfOver();
-    this.context.session.push(batch.partition, batch.messages.map(toInboxRecord));
+    this.joinedOnce = true;
+    const { session } = this.context;
+    session.assign(partitions);
+    return session.partitions.flatMap((partition) => {
+      const offset = session.positionOf(partition);
+      return offset === null ? [] : [{ partition, offset }];
+    });
+  }
+
+  private take(partition: number, records: readonly InboxRecord[]): void {
+    this.refuseIfOver();
+    this.context.session.push(partition, records);
+  }
+
+  /** Ends a client that goes on although it has been given up. */
+  private refuseIfOver(): void {
+    if (this.isOver) throw new Error('this member has been replaced');
   }
 
   private async saveOnce(): Promise<void> {
@@ -154,7 +118,7 @@ export class Membership {
     const { topic, settings } = this.context;
     try {
       settings.savingOffsets?.before();
-      await this.consumer.commitOffsets(positions.map(({ partition, offset }) => ({ topic, partition, offset: String(offset) })));
+      await this.member.commit(positions);
       settings.savingOffsets?.after();
       for (const position of positions) position.saved();
     } catch (error) {
@@ -162,30 +126,4 @@ export class Membership {
       settings.logger.debug({ topic, err: error }, 'offsets could not be saved');
     }
   }
-
-  /** For the source's backpressure. */
-  throttle(partition: number, full: boolean): void {
-    if (this.isOver) return;
-    const where = [{ topic: this.context.topic, partitions: [partition] }];
-    try {
-      if (full) this.consumer.pause(where);
-      else this.consumer.resume(where);
-    } catch (error) {
-      // It has just crashed and will say so: its successor starts with everything resumed.
-      this.context.settings.logger.debug({ ...where[0], full, err: error }, 'reading could not be throttled');
-    }
-  }
-}
-
-function toInboxRecord({ offset, key, value, headers }: KafkaMessage): InboxRecord {
-  return { offset: Number(offset), key, value, headers: firstOfEach(headers) };
-}
-
-function firstOfEach(headers: IHeaders | undefined): Record<string, string | Buffer> {
-  const result: Record<string, string | Buffer> = {};
-  for (const [name, value] of Object.entries(headers ?? {})) {
-    const first = Array.isArray(value) ? value[0] : value;
-    if (first !== undefined) result[name] = first;
-  }
-  return result;
 }

@@ -3,13 +3,14 @@ import type { Kafka } from 'kafkajs';
 import { MessageTooLargeError } from '../codec/errors.js';
 import { Health } from '../connection/health.js';
 import { silentLogger } from '../logger.js';
+import { KafkajsClient } from '../clients/kafkajs/kafkajs-client.js';
 import { RecordProducer } from './record-producer.js';
 
 /** A cluster whose answer to every request to write is this error, wrapped as kafkajs wraps it. */
-function clusterAnswering(type: string): Kafka {
+function clusterAnswering(type: string): KafkajsClient {
   const answer = new Error('retries exceeded', { cause: Object.assign(new Error('the request included a message'), { type, code: 10 }) });
   const producer = { connect: async () => {}, disconnect: async () => {}, sendBatch: async () => { throw answer; } };
-  return { producer: () => producer } as unknown as Kafka;
+  return new KafkajsClient({ producer: () => producer } as unknown as Kafka, silentLogger);
 }
 
 describe('a record that the broker finds too large', () => {

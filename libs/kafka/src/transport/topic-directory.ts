@@ -1,6 +1,6 @@
 import kafkajs, { type Admin, type ITopicConfig, type Kafka } from 'kafkajs';
 import { pauseAfter } from '../backoff.js';
-import { FEW_RETRIES, NO_RETRY } from '../connection/client.js';
+import { FEW_RETRIES, NO_RETRY } from '../clients/kafkajs/connection.js';
 import { KafkaConfigurationError, KafkaUnavailableError, type Settings } from '../connection/options.js';
 
 /** How long the answer "there is no such topic" is believed. */

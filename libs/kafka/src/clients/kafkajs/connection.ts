@@ -1,8 +1,8 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type RetryOptions, type SASLOptions } from 'kafkajs';
-import type { TransportLogger } from '../logger.js';
-import type { Settings } from './options.js';
+import type { TransportLogger } from '../../logger.js';
+import type { Settings } from '../../connection/options.js';
 
 const KEEP_ALIVE_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 1_500;
@@ -15,7 +15,7 @@ export const FEW_RETRIES: RetryOptions = { retries: 2, initialRetryTime: 60, max
  */
 export const NO_RETRY: RetryOptions = { retries: 0, initialRetryTime: 60, maxRetryTime: 60 };
 
-export function createClient(settings: Settings): Kafka {
+export function connectKafkajs(settings: Settings): Kafka {
   return new Kafka({
     clientId: settings.clientId,
     brokers: [...settings.brokers],
