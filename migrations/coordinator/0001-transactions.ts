@@ -12,8 +12,8 @@ const IN_PAGE = 'WITH (toast_tuple_target = 8160)';
  * range of time: the wide tables are partitioned by it, and what is old goes away with its partition. The housekeeper makes and drops the
  * partitions; what falls into none (before its first run, or a txid of a clock that is wrong) goes to the default one.
  *
- * Aborts, reasons and sagas are rare beside commits: their indexes are partial and cost a commit nothing. Timelines are `json`, not
- * `jsonb`: nobody looks into them with SQL.
+ * Aborts, reasons and sagas are rare beside commits: their indexes are partial and cost a commit nothing. Branches are `json` and
+ * timelines `text`, because nobody looks into them with SQL.
  */
 export class Transactions implements MigrationInterface {
   readonly name = 'Transactions0000000000001';
@@ -35,10 +35,9 @@ export class Transactions implements MigrationInterface {
       INSERT INTO tx_horizon (txid) VALUES ('00000000-0000-0000-0000-000000000000');
 
       CREATE TABLE idempotency_key (
-        key text PRIMARY KEY CHECK (char_length(key) BETWEEN 1 AND 255),
+        key text COLLATE "C" PRIMARY KEY CHECK (char_length(key) BETWEEN 1 AND 255),
         txid uuid NOT NULL,
-        request_hash text NOT NULL,
-        created_at timestamptz NOT NULL DEFAULT now()
+        request_hash text NOT NULL
       );
 
       CREATE TABLE tx_begin (
@@ -48,13 +47,13 @@ export class Transactions implements MigrationInterface {
         created_at timestamptz NOT NULL,
         deadline_at timestamptz NOT NULL,
         wait_for text NOT NULL,
-        branches jsonb NOT NULL,
+        branches json NOT NULL,
         participants text[] NOT NULL,
         acceptors text[],
-        saga jsonb,
-        metadata jsonb,
+        saga json,
+        metadata json,
         idempotency_key text,
-        CHECK (shard BETWEEN 0 AND 4095 AND wait_for IN ('decided', 'finished') AND jsonb_typeof(branches) = 'array'
+        CHECK (shard BETWEEN 0 AND 4095 AND wait_for IN ('decided', 'finished')
           AND protocol IN ('2pc', '3pc', 'paxos-commit', 'saga') AND (protocol = 'paxos-commit') = (acceptors IS NOT NULL) AND (protocol = 'saga') = (saga IS NOT NULL))
       ) PARTITION BY RANGE (txid);
       COMMENT ON COLUMN tx_begin.branches IS 'of a saga: its steps';
@@ -80,8 +79,8 @@ export class Transactions implements MigrationInterface {
         txid uuid PRIMARY KEY,
         decision text NOT NULL CHECK (decision IN ('COMMIT', 'ABORT')),
         reason jsonb,
-        branches jsonb NOT NULL CHECK (jsonb_typeof(branches) = 'array'),
-        timeline json NOT NULL,
+        branches json NOT NULL,
+        timeline text NOT NULL,
         epoch int,
         decided_at timestamptz NOT NULL,
         CHECK (decision = 'ABORT' OR reason IS NULL)
@@ -97,8 +96,8 @@ export class Transactions implements MigrationInterface {
         outcome text NOT NULL CHECK (outcome IN ('committed', 'aborted', 'completed', 'compensated')),
         reason jsonb,
         resolved jsonb,
-        branches jsonb NOT NULL CHECK (jsonb_typeof(branches) = 'array'),
-        timeline json NOT NULL,
+        branches json NOT NULL,
+        timeline text NOT NULL,
         registered boolean NOT NULL,
         finished_at timestamptz NOT NULL,
         CHECK (outcome IN ('aborted', 'compensated') OR reason IS NULL)

@@ -109,6 +109,63 @@ describe('the branch store', () => {
     expect(await stored(txid)).toEqual([row(txid, { state: 'aborted' })]);
   });
 
+  describe('with rows that are expected', () => {
+    const decided = (before: AnyBranchRow): AnyBranchRow => ({ ...before, state: 'committed', updatedAtMs: 1_700_000_000_999 }) as AnyBranchRow;
+    const decide = (rows: readonly AnyBranchRow[], absent: readonly AnyBranchRow[] = []): Promise<void> => store.transact(async (tx) => {
+      const { branches } = await tx.load(site({ branches: [...rows, ...absent] }) as never, { present: rows, absent });
+      expect(branches).toEqual(rows);
+      await spend(tx.handle);
+      await tx.save(site({ branches: [...rows.map(decided), ...absent] }));
+    });
+
+    it.each([1, 3])('writes %d of each without a look', async (count) => {
+      const old = Array.from({ length: count }, () => row(newTxid(0), { result: { held: 1 } }));
+      const fresh = Array.from({ length: count }, () => row(newTxid(0)));
+      await store.transact((tx) => save(tx, old));
+      await decide(old, fresh);
+      for (const each of old) expect(await stored(each.txid)).toEqual([decided(each)]);
+      for (const each of fresh) expect(await stored(each.txid)).toEqual([each]);
+    });
+
+    it.each<[string, number, Partial<BranchRow> | null]>([
+      ['is in another state', 1, { state: 'aborted' }], ['of many is in another state', 3, { state: 'aborted' }], ['is gone', 1, null], ['of many is gone', 3, null],
+    ])('leaves no effect behind when one %s', async (_what, count, found) => {
+      const rows = Array.from({ length: count }, () => row(newTxid(0)));
+      await store.transact((tx) => save(tx, rows.flatMap((each, i) => (i > 0 ? [each] : found === null ? [] : [{ ...each, ...found } as AnyBranchRow]))));
+      const before = await balance();
+      const error = await decide(rows).catch((e: unknown) => e);
+      expect(error).toMatchObject({ code: 'BRANCH_RACE' });
+      expect(store.isTransient(error)).toBe(true);
+      expect(await balance()).toBe(before);
+      for (const each of rows.slice(1)) expect(await stored(each.txid)).toEqual([each]);
+    });
+
+    it('leaves no effect behind when there is one that was expected to be absent', async () => {
+      const barrier = row(newTxid(0), { state: 'aborted' });
+      await store.transact((tx) => save(tx, [barrier]));
+      const before = await balance();
+      await expect(decide([], [{ ...barrier, state: 'prepared' } as AnyBranchRow])).rejects.toMatchObject({ code: 'BRANCH_RACE' });
+      expect(await balance()).toBe(before);
+    });
+  });
+
+  it('parses a statement of handlers once per connection, and again when its columns have changed', async () => {
+    const one = await new DataSource({ type: 'postgres', url: (source.options as { url: string }).url, extra: { max: 1, pipeline: true } }).initialize();
+    const single = new TypeOrmBranchStore(one);
+    const look = (): Promise<unknown[]> => single.transact((tx) => tx.handle.query('SELECT * FROM notes WHERE id = $1', [1]));
+    try {
+      await one.query('CREATE TABLE notes (id int); INSERT INTO notes VALUES (1)');
+      for (let i = 0; i < 3; i++) expect(await look()).toEqual([{ id: 1 }]);
+      expect(await one.query("SELECT 1 FROM pg_prepared_statements WHERE statement LIKE 'SELECT * FROM notes%'")).toHaveLength(1);
+      await one.query("ALTER TABLE notes ADD note text DEFAULT 'n'");
+      const error = await look().catch((e: unknown) => e);
+      expect(single.isTransient(error)).toBe(true);
+      expect(await look()).toEqual([{ id: 1, note: 'n' }]);
+    } finally {
+      await one.destroy();
+    }
+  });
+
   it('holds loaded rows until the flush', async () => {
     const txid = newTxid(0);
     await store.transact(async (tx) => { await save(tx, [row(txid)]); });

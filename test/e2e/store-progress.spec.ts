@@ -105,9 +105,9 @@ describe('what the coordinator store keeps of protocols beside two-phase commit'
     const alone = new PgCoordinatorStore(single);
     await alone.flush(batch(epochs, { begins: [beginSaga(txid)], progress: [progress(txid, 'SENT', 'place', null)] }));
     expect(roundTrips()).toBe(1);
-    expect(names.splice(0)).toEqual(['fence', 'insert-begins', 'upsert-progress']);
+    expect(names.splice(0)).toEqual(['flush-shards-begins', 'upsert-progress']);
     await alone.flush(batch(epochs, { decisions: [decide(txid, 'COMMIT')] }));
-    expect(names).toEqual(['fence', 'insert-decisions', 'read-lost-registers']);
+    expect(names).toEqual(['flush-shards-decisions']);
     await single.end();
   });
 

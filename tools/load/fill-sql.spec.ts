@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Column, copySql, numbersSql, orderIdOf, type Population, takeSql } from './fill-sql.ts';
-import { firstUuidAt } from './first-uuid.ts';
+import { firstUuidAt } from '#libs/postgres';
 
 const pattern = { txid: '0000', orderId: 'pattern-1', customerId: 'c-1', sku: 's-1' };
 const population: Population = { prefix: 'old', from: 100, to: 200, fromMs: 1_000, stepMs: 0.5, shards: [3, 7] };

@@ -1,5 +1,5 @@
 // The audit where millions of transactions lie that nobody ran: reading all of them after each run would take longer than the run.
-import { firstUuidAt } from './first-uuid.ts';
+import { firstUuidAt } from '#libs/postgres';
 import type { Filled } from './fill.ts';
 import type { AuditCheck } from './report-types.ts';
 import type { Database } from '../start/settings.ts';

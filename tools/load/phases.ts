@@ -1,4 +1,5 @@
 // Where the time of a transaction goes, from what the coordinator has written down about it.
+import { decodeTimeline } from '#libs/postgres';
 import type { Phase } from './report-types.ts';
 
 type Pool = ReturnType<typeof import('#libs/postgres').createPool>;
@@ -16,9 +17,6 @@ export interface Moments {
   /** In order of time. */
   readonly events: readonly TimedEvent[];
 }
-
-/** As libs/postgres/src/timeline.ts stores them; more follows that is not needed here. */
-type StoredEvent = readonly [atMs: number, type: string, name: string];
 
 /** Each question costs the coordinator a read: fewer than from the tables. */
 const ASKED_OVER_HTTP = 200;
@@ -82,12 +80,12 @@ function decisionOf(events: readonly TimedEvent[]): { readonly place: number; re
 /** Of the transactions that are there, from the tables, all in one question. */
 export async function momentsFromTables(coordinator: Pool, txids: readonly string[]): Promise<readonly Moments[]> {
   if (txids.length === 0) return [];
-  const { rows } = await coordinator.query<{ key: string | null; createdMs: number; decided: readonly StoredEvent[] | null; ended: readonly StoredEvent[] | null }>(`
+  const { rows } = await coordinator.query<{ key: string | null; createdMs: number; decided: string | null; ended: string | null }>(`
     SELECT b.idempotency_key AS key, (extract(epoch FROM b.created_at) * 1000)::float8 AS "createdMs", d.timeline AS decided, e.timeline AS ended
       FROM tx_begin b LEFT JOIN tx_decision d ON d.txid = b.txid LEFT JOIN tx_end e ON e.txid = b.txid
      WHERE b.txid = ANY ($1::uuid[])`, [txids]);
   return rows.map(({ key, createdMs, decided, ended }) => {
-    const events = [...decided ?? [], ...ended ?? []].map(([atMs, type, name]): TimedEvent => ({ atMs, type, name })).toSorted((a, b) => a.atMs - b.atMs);
+    const events: readonly TimedEvent[] = decodeTimeline([decided, ended].filter((timeline) => timeline !== null));
     const hasBegin = events.some(({ type, name }) => type === 'record' && name === 'BEGIN');
     return { askedMs: keyTimeOf(key), events: hasBegin ? events : [{ atMs: createdMs, type: 'record', name: 'BEGIN' }, ...events] };
   });

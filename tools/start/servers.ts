@@ -51,7 +51,7 @@ export interface OwnServers {
 export async function startOwnServers(dataDir: DataDir, cleanup: (() => Promise<void>)[], log: (line: string) => void): Promise<OwnServers> {
   const postgres = await startPostgres(dataDir, { log });
   cleanup.push(() => postgres.stop());
-  const kafka = await startKafka(dataDir, { ports: {}, log });
+  const kafka = await startKafka(dataDir, { isLasting: true, log });
   cleanup.push(() => kafka.stop());
   const databaseUrls = Object.fromEntries(DATABASES.map((name) => [name, postgres.url(name)])) as Record<Database, string>;
   await prepareDatabases(databaseUrls, log);
@@ -68,7 +68,7 @@ async function embeddedPostgres(settings: Settings, dataDir: DataDir, log: (line
 async function embeddedKafka(settings: Settings, dataDir: DataDir, log: (line: string) => void): Promise<Kafka | null> {
   if (settings.transport === 'memory' || settings.brokers !== null) return null;
   try {
-    const kafka = await startKafka(dataDir, { ports: PREFERRED_PORTS.kafka, log });
+    const kafka = await startKafka(dataDir, { ports: PREFERRED_PORTS.kafka, isLasting: true, log });
     log('Kafka is up');
     return kafka;
   } catch (error) {

@@ -10,7 +10,7 @@ import { compilePayloadSchema, type PayloadCheck } from './payload-schema.js';
 /** A handler bound to its instance. What it returns is not trusted: it comes from users' code. */
 export type BoundHandler =
   | { readonly batch: false; readonly call: (call: BranchCall, manager: EntityManager) => unknown }
-  | { readonly batch: true; readonly call: (calls: readonly BranchCall[], manager: EntityManager) => unknown };
+  | { readonly batch: true; readonly oneStatement: boolean; readonly call: (calls: readonly BranchCall[], manager: EntityManager) => unknown };
 
 export interface OperationDefinition {
   readonly name: string;
@@ -144,7 +144,7 @@ function compile(operation: string, { owner, declaration }: Found): PayloadCheck
 function bind({ owner, declaration }: Found): BoundHandler {
   const method = (owner as Record<string, (...args: unknown[]) => unknown>)[declaration.method]!;
   const call = (subject: unknown, manager: EntityManager): unknown => method.call(owner, subject, manager);
-  return { batch: declaration.batch, call } as BoundHandler;
+  return { batch: declaration.batch, oneStatement: declaration.oneStatement, call } as BoundHandler;
 }
 
 function place(owner: object, declaration: HandlerDeclaration): string {

@@ -3,6 +3,7 @@ import type { BranchTransaction, HandlerCall, HandlerResult, HandlerRunner } fro
 import type { EntityManager } from 'typeorm';
 import type { BranchCall } from './call.js';
 import { checkVote, checkVotes, handlerFailed, refusal, type VoteTaker } from './check-vote.js';
+import { inTurn, type Part } from './in-turn.js';
 import { type BoundHandler, handlersFor, type OperationDefinition, type ParticipantDefinition } from './definition.js';
 
 export type Action = HandlerCall['action'];
@@ -105,18 +106,15 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
 
   /** False when a handler threw what is not the database's fault; nothing has happened then. */
   private async runTogether(tx: Transaction, groups: readonly Group[], results: Results): Promise<boolean> {
-    let current = groups[0]!;
+    const locks = lockParts(groups, tx.handle);
+    const work = groups.map((group): Part<readonly HandlerResult[]> => ({ overlaps: isOneStatement(group), run: () => callBatch(group, tx.handle) }));
+    let failed = groups[0]!;
     try {
-      const outcomes = await tx.savepoint(async () => {
-        await lockAll(groups, tx.handle);
-        const all: (readonly HandlerResult[])[] = [];
-        for (current of groups) all.push(await callBatch(current, tx.handle));
-        return all;
-      }, 'unchecked');
-      groups.forEach((group, g) => place(group, outcomes[g]!, results));
+      const outcomes = await tx.savepoint(() => inTurn(tx, [...locks, ...work], (part) => { failed = groups[part - locks.length] ?? failed; }), 'unchecked');
+      groups.forEach((group, g) => place(group, outcomes[locks.length + g]!, results));
       return true;
     } catch (error) {
-      this.ownFault(error, current);
+      this.ownFault(error, failed);
       return false;
     }
   }
@@ -128,7 +126,6 @@ export class ParticipantHandlerRunner implements HandlerRunner<EntityManager> {
   private async runAlone(tx: Transaction, single: Group): Promise<HandlerResult> {
     try {
       return await tx.savepoint(async () => {
-        await lockAll([single], tx.handle);
         const result = await callAlone(single, tx.handle);
         if (result.ok && result.vote?.vote === 'no') throw new Refused(result.vote);
         return result;
@@ -189,17 +186,29 @@ function takesBatches({ handlers }: Group): boolean {
   return handlers.every((handler) => handler.batch);
 }
 
-/** One call per operation, operations by name: batches that run at the same time lock in the same order. */
-async function lockAll(groups: readonly Group[], manager: EntityManager): Promise<void> {
+/** One call per operation, operations by name: batches that run at the same time lock in the same order. None for a single call. */
+function lockParts(groups: readonly Group[], manager: EntityManager): readonly Part<readonly HandlerResult[]>[] {
   const callsByOperation = new Map<OperationDefinition, BranchCall[]>();
+  let total = 0;
   for (const { operation, jobs } of groups) {
+    total += jobs.length;
+    if (operation.lock === null) continue;
     const calls = callsByOperation.get(operation) ?? [];
-    calls.push(...jobs.map((job) => job.call));
+    for (const { call } of jobs) calls.push(call);
     callsByOperation.set(operation, calls);
   }
-  const total = [...callsByOperation.values()].reduce((sum, calls) => sum + calls.length, 0);
-  if (total < 2) return;
-  for (const [operation, calls] of [...callsByOperation].sort(([a], [b]) => compare(a.name, b.name))) await operation.lock?.call(calls, manager);
+  if (total < 2) return [];
+  return [...callsByOperation].sort(([a], [b]) => compare(a.name, b.name)).map(([{ lock }, calls]) => ({
+    overlaps: lock!.oneStatement,
+    run: async () => {
+      await lock!.call(calls, manager);
+      return [];
+    },
+  }));
+}
+
+function isOneStatement({ handlers: [handler, ...more] }: Group): boolean {
+  return handler!.batch && handler!.oneStatement && more.length === 0;
 }
 
 async function callBatch(group: Group, manager: EntityManager): Promise<readonly HandlerResult[]> {

@@ -1,12 +1,14 @@
-import type { BranchTransaction, SiteKeys, SiteRows } from '#libs/runtime';
+import type { BranchTransaction, ExpectedBranches, SiteKeys, SiteRows } from '#libs/runtime';
 import type { EntityManager, QueryRunner } from 'typeorm';
 import { branchRow, type StoredBranch } from './branch-row.js';
 import { BranchRaceError } from './errors.js';
-import { KnownRows, loadStatements } from './known-rows.js';
+import { branchKey, KnownRows, loadStatements } from './known-rows.js';
 import { BEGIN, INDEXES_ONLY } from './pipeline.js';
+import { CHANGING_BRANCHES, ROW_CHANGED } from './sql/branches.js';
 import { acceptorRow, type StoredAcceptor } from './sql/acceptors.js';
 import { BALLOT_NOT_GREATER, leaderRow, type StoredLeader } from './sql/leaders.js';
 import type { Statement } from './sql/statement.js';
+import { prepared } from './statement-names.js';
 
 interface Answer {
   readonly command: string;
@@ -21,7 +23,7 @@ export interface Connection {
   readonly connection: { readonly stream: { cork(): void; uncork(): void; destroy(): void } };
 }
 
-/** Ends INDEXES_ONLY, which is for our own named statements: a handler's are planned each time, with the server's settings. */
+/** Ends INDEXES_ONLY, which is for our own statements: a handler's are planned with the server's settings. */
 const AS_BEFORE = 'SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT';
 const IN_FAILED_TRANSACTION = '25P02';
 const UNIQUE_VIOLATION = '23505';
@@ -40,6 +42,7 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
   private answered = false;
   /** A savepoint could not be rolled back: nothing that follows may count. */
   private broken: Error | null = null;
+  private onSent: (() => void) | null = null;
 
   constructor(private readonly runner: QueryRunner, private readonly connection: Connection) {
     this.handle = runner.manager;
@@ -47,8 +50,8 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
 
   async run<T>(work: (tx: this) => Promise<T>): Promise<T> {
     await this.runner.broadcaster.broadcast('BeforeTransactionStart');
-    this.send(BEGIN);
-    Object.assign(this.runner, { isTransactionActive: true, transactionDepth: 1, ...this.nestedTransactions() });
+    void this.ask(BEGIN).then(() => { this.answered = true; }, () => undefined);
+    Object.assign(this.runner, { isTransactionActive: true, transactionDepth: 1, connect: () => this.connected(), ...this.nestedTransactions() });
     await this.runner.broadcaster.broadcast('AfterTransactionStart');
     try {
       const result = await work(this);
@@ -84,22 +87,34 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
     };
   }
 
-  /** One round trip for all of the tables. */
-  async load(keys: SiteKeys): Promise<SiteRows> {
-    const wanted = loadStatements(keys);
-    if (wanted.branches === null && wanted.acceptors === null && wanted.leaders === null) return { branches: [], acceptors: [], leaders: [] };
+  sent(): Promise<void> {
+    return new Promise((resolve) => { this.onSent = resolve; });
+  }
+
+  /** TypeORM asks for the connection just before each statement; from there on it takes the same steps for all of them. */
+  private async connected(): Promise<unknown> {
+    this.onSent?.();
+    this.onSent = null;
+    return prepared(this.connection);
+  }
+
+  /** One round trip for all of the tables; none, if all is expected. */
+  async load(keys: SiteKeys, expected?: ExpectedBranches): Promise<SiteRows> {
+    const wanted = loadStatements(expected === undefined ? keys : without(keys, expected));
+    const present = { branches: expected?.present ?? [], acceptors: [], leaders: [] };
+    this.known.learn(present);
+    if (wanted.branches === null && wanted.acceptors === null && wanted.leaders === null) return present;
     this.send(INDEXES_ONLY);
     const answers = [wanted.branches, wanted.acceptors, wanted.leaders].map(async (statement) => (statement === null ? [] : (await this.ask(statement)).rows));
     this.send(AS_BEFORE);
     const [branches, acceptors, leaders] = await Promise.all(answers);
-    this.answered = true;
     const rows: SiteRows = {
       branches: (branches as readonly StoredBranch[]).map(branchRow),
       acceptors: (acceptors as readonly StoredAcceptor[]).map(acceptorRow),
       leaders: (leaders as readonly StoredLeader[]).map(leaderRow),
     };
     this.known.learn(rows);
-    return rows;
+    return { ...rows, branches: [...rows.branches, ...present.branches] };
   }
 
   /** Resolves at once: the rows are written together with COMMIT. */
@@ -109,7 +124,6 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
     if (finding.length === 0) return;
     this.send(INDEXES_ONLY);
     for (const statement of finding) this.send(statement);
-    this.send(AS_BEFORE);
   }
 
   async savepoint<T>(work: () => Promise<T>, release?: 'unchecked'): Promise<T> {
@@ -193,8 +207,14 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
   }
 }
 
-/** Another process was faster: a row of ours is there that was not, or a leader's ballot is not the one that was loaded. */
+/** Another process was faster: a row of ours is there that was not, or is in another state, or a leader's ballot is not the one that was loaded. */
 function isRace(statement: string | Statement, fault: { readonly code?: string }): boolean {
   if (typeof statement === 'string') return false;
-  return (fault.code === UNIQUE_VIOLATION && statement.name.startsWith('insert-')) || (fault.code === BALLOT_NOT_GREATER && statement.name === 'update-leaders');
+  return (fault.code === UNIQUE_VIOLATION && statement.name.startsWith('insert-')) || (fault.code === BALLOT_NOT_GREATER && statement.name === 'update-leaders')
+    || (fault.code === ROW_CHANGED && CHANGING_BRANCHES.has(statement.name));
+}
+
+function without(keys: SiteKeys, { present, absent }: ExpectedBranches): SiteKeys {
+  const expected = new Set([...present, ...absent].map(branchKey));
+  return { ...keys, branches: keys.branches.filter((key) => !expected.has(branchKey(key))) };
 }

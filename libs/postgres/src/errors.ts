@@ -1,3 +1,5 @@
+import { BRANCH_RACE } from '#libs/runtime';
+
 /** SQLSTATE codes and classes of faults that go away by themselves (PostgreSQL manual, appendix A). */
 const TRANSIENT_SQLSTATE = new RegExp([
   '^08', // connection
@@ -17,9 +19,12 @@ const TRANSIENT_SYSTEM_CODES: ReadonlySet<string> = new Set([
 /** What `pg` and `pg-pool` say without a code. */
 const TRANSIENT_MESSAGES = /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout exceeded when trying to connect|timeout expired)/;
 
-/** Another process wrote a row of this site between `load` and `save`: the batch has to see it first. */
+/** Where Postgres raises that a prepared statement would answer other columns than when it was prepared; it is not run by its name again. */
+export const OUTDATED_STATEMENT = 'RevalidateCachedQuery';
+
+/** Another process wrote a row of this site between `load` and `save`, or before, and it was expected to be another: the batch has to see it first. */
 export class BranchRaceError extends Error {
-  readonly code = 'BRANCH_RACE';
+  readonly code = BRANCH_RACE;
 
   constructor() {
     super('a row of this site was written by another process meanwhile');
@@ -42,7 +47,8 @@ export function isTransientDatabaseError(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false;
   if (error instanceof BranchRaceError) return true;
   // `errors`: one per address that was tried; `driverError`: what TypeORM has wrapped.
-  const { code, message, errors, driverError } = error as { readonly [name: string]: unknown };
+  const { code, message, errors, driverError, routine } = error as { readonly [name: string]: unknown };
+  if (routine === OUTDATED_STATEMENT) return true;
   if (typeof code === 'string' && (TRANSIENT_SYSTEM_CODES.has(code) || isTransientSqlState(code))) return true;
   if (typeof message === 'string' && TRANSIENT_MESSAGES.test(message)) return true;
   if (Array.isArray(errors) && errors.some(isTransientDatabaseError)) return true;

@@ -1,7 +1,7 @@
 import type { AcceptorRow, Txid } from '#libs/protocol';
 import type { AnyBranchRow, BranchKey, LeaderRow, SiteKeys, SiteRows } from '#libs/runtime';
 import { insertAcceptors, loadAcceptors, updateAcceptors } from './sql/acceptors.js';
-import { insertBranches, loadBranches, updateBranches } from './sql/branches.js';
+import { changeBranches, insertBranches, loadBranches } from './sql/branches.js';
 import { insertLeaders, loadLeaders, updateLeaders } from './sql/leaders.js';
 import type { Statement } from './sql/statement.js';
 
@@ -12,14 +12,14 @@ export class KnownRows {
   private readonly leaders = new Map<Txid, LeaderRow>();
 
   learn({ branches, acceptors, leaders }: SiteRows): void {
-    for (const row of branches) this.branches.set(keyOf(row), row);
+    for (const row of branches) this.branches.set(branchKey(row), row);
     for (const row of acceptors) this.acceptors.set(row.txid, row);
     for (const row of leaders) this.leaders.set(row.group.txid, row);
   }
 
   /** Statements that bring the database to these rows, and which then count as known. `finding`: those that have to look for rows. */
   write(rows: SiteRows): { readonly inserting: readonly Statement[]; readonly finding: readonly Statement[] } {
-    const branches = sort(latest(rows.branches, keyOf), this.branches);
+    const branches = sort(latest(rows.branches, branchKey), this.branches);
     const acceptors = sort(latest(rows.acceptors, (row) => row.txid), this.acceptors);
     const leaders = sort(latest(rows.leaders, (row) => row.group.txid), this.leaders);
     this.learn(rows);
@@ -28,7 +28,7 @@ export class KnownRows {
         ...some(branches.added, insertBranches), ...some(acceptors.added, insertAcceptors), ...some(leaders.added, insertLeaders),
       ],
       finding: [
-        ...some(branches.changed, updateBranches), ...some(acceptors.changed.map(({ row }) => row), updateAcceptors), ...some(leaders.changed.map(({ row }) => row), updateLeaders),
+        ...changeBranches(branches.changed), ...some(acceptors.changed.map(({ row }) => row), updateAcceptors), ...some(leaders.changed.map(({ row }) => row), updateLeaders),
       ],
     };
   }
@@ -43,7 +43,7 @@ export function loadStatements({ branches, acceptors, leaders }: SiteKeys): { re
   };
 }
 
-function keyOf(key: BranchKey): string {
+export function branchKey(key: BranchKey): string {
   return `${key.txid}/${key.branch}`;
 }
 

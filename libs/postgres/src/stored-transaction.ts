@@ -1,5 +1,6 @@
 import type { Acceptors, BranchSpec, Decision, Json, ProtocolName, Reason, SagaSpec, SagaStepSpec, TransactionOutcome, Txid } from '#libs/protocol';
-import type { BeginRow, BranchReport, ProgressRow, RegisterEntry, Spec, StoredTransaction } from '#libs/runtime';
+import type { BeginRow, ProgressRow, RegisterEntry, Spec, StoredTransaction } from '#libs/runtime';
+import { decodeReports, type StoredReport } from './reports.js';
 
 /** Of `tx_begin b` and STORED_JOINS: everything that the tables know of a transaction, but its timeline. */
 export const STORED_COLUMNS = `
@@ -27,12 +28,12 @@ export interface StoredRow {
   readonly request_hash: string | null;
   readonly decision: Decision | null;
   readonly decision_reason: Reason | null;
-  readonly decision_branches: readonly BranchReport[] | null;
+  readonly decision_branches: readonly StoredReport[] | null;
   readonly decided_at: Date | null;
   readonly outcome: TransactionOutcome | null;
   readonly end_reason: Reason | null;
   readonly resolved: Reason | null;
-  readonly end_branches: readonly BranchReport[] | null;
+  readonly end_branches: readonly StoredReport[] | null;
   readonly finished_at: Date | null;
   readonly progress: readonly Omit<ProgressRow, 'txid'>[] | null;
 }
@@ -57,10 +58,10 @@ function specOf(row: StoredRow): Spec {
 
 function registerOf(row: StoredRow): RegisterEntry | null {
   if (row.decision === null) return null;
-  return { decision: row.decision, reason: row.decision_reason, branches: row.decision_branches!, atMs: row.decided_at!.getTime() };
+  return { decision: row.decision, reason: row.decision_reason, branches: decodeReports(row.decision_branches!), atMs: row.decided_at!.getTime() };
 }
 
 function endOf(row: StoredRow): StoredTransaction['end'] {
   if (row.outcome === null) return null;
-  return { txid: row.txid, outcome: row.outcome, reason: row.end_reason, resolved: row.resolved, branches: row.end_branches!, atMs: row.finished_at!.getTime() };
+  return { txid: row.txid, outcome: row.outcome, reason: row.end_reason, resolved: row.resolved, branches: decodeReports(row.end_branches!), atMs: row.finished_at!.getTime() };
 }

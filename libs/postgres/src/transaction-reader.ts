@@ -5,7 +5,7 @@ import { countTransactions, type TransactionCounts } from './sql/count-transacti
 import { type DecidedCursor, decidedSince } from './sql/decided-since.js';
 import { listTransactions, type TransactionFilter, type TransactionPage } from './sql/list-transactions.js';
 import { STORED_COLUMNS, STORED_JOINS, storedTransaction, type StoredRow } from './stored-transaction.js';
-import { decodeTimeline, type StoredEvent } from './timeline.js';
+import { decodeTimeline } from './timeline.js';
 
 /**
  * The read side: what is durable, of any shard, whoever owns it. Its statements have no names: a named one would keep a plan that was made
@@ -26,10 +26,10 @@ export class TransactionReader {
    * BEGIN, of which a crash may have taken the first telling, is always there.
    */
   async timeline(txid: Txid): Promise<readonly TimelineEvent[] | null> {
-    const { rows: [row] } = await this.pool.query<{ created_at: Date; decided: readonly StoredEvent[] | null; ended: readonly StoredEvent[] | null }>(
+    const { rows: [row] } = await this.pool.query<{ created_at: Date; decided: string | null; ended: string | null }>(
       `SELECT b.created_at, d.timeline AS decided, e.timeline AS ended FROM tx_begin b LEFT JOIN tx_decision d ON d.txid = b.txid LEFT JOIN tx_end e ON e.txid = b.txid WHERE b.txid = $1`, [txid]);
     if (row === undefined) return null;
-    const events = decodeTimeline([...row.decided ?? [], ...row.ended ?? []]);
+    const events = decodeTimeline([row.decided, row.ended].filter((part) => part !== null));
     if (events.some((e) => e.type === 'record' && e.name === 'BEGIN')) return events;
     return [{ atMs: row.created_at.getTime(), type: 'record', name: 'BEGIN', from: 'coordinator', to: 'store' }, ...events];
   }

@@ -288,14 +288,26 @@ export interface SiteRows {
   readonly leaders: readonly LeaderRow[];
 }
 
+/** What the caller takes the database to have of some branches: these rows, which this process has seen last, and none of the others. */
+export interface ExpectedBranches {
+  readonly present: readonly AnyBranchRow[];
+  readonly absent: readonly BranchKey[];
+}
+
+/** The code of the fault that a row was written by another process meanwhile, or is not as expected: the batch has to see it first. */
+export const BRANCH_RACE = 'BRANCH_RACE';
+
 /** One local database transaction of a participant; `Handle` is what handlers get (a TypeORM EntityManager). */
 export interface BranchTransaction<Handle> {
   readonly handle: Handle;
-  /** Existing rows of these keys, locked until the flush. */
-  load(keys: SiteKeys): Promise<SiteRows>;
   /**
-   * Inserts rows that `load` did not find and updates those it did. If another process inserted one meanwhile, the flush rejects with
-   * a database fault, so that the batch runs again.
+   * Existing rows of these keys, locked until the flush. Those that are `expected` need not be looked up: the store may take the
+   * caller's word for them, because `save` finds out. Whoever does not write one in the end has to load it without that word.
+   */
+  load(keys: SiteKeys, expected?: ExpectedBranches): Promise<SiteRows>;
+  /**
+   * Inserts rows that `load` did not find and updates those it did. If another process inserted one meanwhile, or one is not in the state
+   * that was expected, the flush rejects with a transient fault with the code BRANCH_RACE, so that the batch runs again.
    */
   save(rows: SiteRows): Promise<void>;
   /**
@@ -303,6 +315,8 @@ export interface BranchTransaction<Handle> {
    * caught and kept to itself is thrown too: at once, or, `unchecked`, only by the flush (which saves a round trip).
    */
   savepoint<T>(work: () => Promise<T>, release?: 'unchecked'): Promise<T>;
+  /** Resolves when the next statement of a handler is on its way: those that come later run after it. Absent: nobody can tell. */
+  sent?(): Promise<void>;
 }
 
 export interface BranchStore<Handle> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { grantInOrder, totalsOf, type Wish } from './grant.js';
+import { grantInOrder, grantMost, totalsOf, type Wish } from './grant.js';
 
 const CODES = { unknown: 'UNKNOWN_CUSTOMER', short: 'INSUFFICIENT_FUNDS' };
 const said = (wishes: readonly Wish[], free: Record<string, number>): readonly string[] => grantInOrder(wishes, new Map(Object.entries(free)), CODES).votes.map((v) => (v.vote === 'no' ? v.code : v.vote));
@@ -38,4 +38,27 @@ describe('grantInOrder', () => {
 
 it('totals name every key once, in order', () => {
   expect(totalsOf([wish('b', 1), wish('a', 2), wish('b', 3)])).toEqual({ keys: ['a', 'b'], amounts: [2, 4] });
+});
+
+describe('grantMost', () => {
+  const keys = fc.constantFrom('a', 'b', 'c');
+  const wishes = fc.array(fc.record({ key: keys, amount: fc.integer({ min: 1, max: 9 }) }), { maxLength: 8 });
+
+  it('says and takes what grantInOrder does', async () => {
+    await fc.assert(fc.asyncProperty(wishes, fc.dictionary(keys, fc.integer({ min: 0, max: 20 })), async (some, free) => {
+      const left = new Map(Object.entries(free));
+      const shelf = {
+        take: async ({ keys: wanted, amounts }: ReturnType<typeof totalsOf>) => new Set(wanted.filter((key, i) => {
+          const has = left.get(key);
+          if (has === undefined || has < amounts[i]!) return false;
+          left.set(key, has - amounts[i]!);
+          return true;
+        })),
+        look: async (wanted: readonly string[]) => new Map([...left].filter(([key]) => wanted.includes(key))),
+      };
+      const { votes, totals } = grantInOrder(some, new Map(Object.entries(free)), CODES);
+      expect(await grantMost(some, shelf, CODES)).toEqual(votes);
+      for (const [key, amount] of Object.entries(free)) expect(left.get(key)).toBe(amount - (totals.amounts[totals.keys.indexOf(key)] ?? 0));
+    }));
+  });
 });

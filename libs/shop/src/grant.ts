@@ -37,6 +37,26 @@ export function grantInOrder(wishes: readonly Wish[], free: ReadonlyMap<string, 
   return { votes, totals: totalsOf(granted) };
 }
 
+/** What grantMost needs of the table. */
+export interface Shelf {
+  /** Takes these amounts where that much is free; answers at which keys it was. */
+  take(totals: Totals): Promise<ReadonlySet<string>>;
+  /** Locks, and tells what each existing key has free. */
+  look(keys: readonly string[]): Promise<ReadonlyMap<string, number>>;
+}
+
+/** As grantInOrder, and takes what is granted: in one statement, unless some key is missing or has not enough for all of its wishes. */
+export async function grantMost(wishes: readonly Wish[], { take, look }: Shelf, refusal: Parameters<typeof grantInOrder>[2]): Promise<readonly StepResult[]> {
+  const totals = totalsOf(wishes);
+  const taken = await take(totals);
+  if (taken.size === totals.keys.length) return wishes.map(() => vote.yes());
+  const scarce = wishes.filter(({ key }) => !taken.has(key));
+  const { votes, totals: rest } = grantInOrder(scarce, await look(sortedKeys(scarce.map(({ key }) => key))), refusal);
+  if (rest.keys.length > 0 && (await take(rest)).size !== rest.keys.length) throw new Error('rows that are locked have changed');
+  const voteOf = new Map(scarce.map((wish, i) => [wish, votes[i]!]));
+  return wishes.map((wish) => voteOf.get(wish) ?? vote.yes());
+}
+
 /** Sums per key, keys in order: statements that run at the same time then lock rows in the same order. */
 export function totalsOf(wishes: readonly Wish[]): Totals {
   const sums = new Map<string, number>();

@@ -1,4 +1,4 @@
-import { timeOrderedKey } from '../../../../libs/client/src/time-ordered-key.js';
+import { timeOrderedKey } from '#libs/client';
 import type { Assignment } from '../contract.js';
 import { HttpConnections } from '../http-connections.js';
 import { transactionRequests } from '../transaction-request.js';

@@ -23,7 +23,7 @@ export function loadBranches(keys: readonly BranchKey[]): Statement {
 
 /** Fails with a unique violation when another process inserted one of the rows since `loadBranches` found nothing. */
 export function insertBranches(rows: readonly AnyBranchRow[]): Statement {
-  return {
+  return rows.length === 1 ? insertBranch(rows[0]!) : {
     name: 'insert-branches',
     text: `
       INSERT INTO concordat_branch (txid, branch, protocol, state, one_phase, operation, payload, peers, reason, result, detail, updated_at)
@@ -31,30 +31,109 @@ export function insertBranches(rows: readonly AnyBranchRow[]): Statement {
         FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::jsonb[], $7::text[], $8::jsonb[], $9::jsonb[], $10::jsonb[], $11::float8[], $12::text[])
              AS r (txid, branch, state, one_phase, operation, payload, peers, reason, result, detail, updated_ms, protocol)
        ORDER BY r.txid, r.branch`,
-    values: [...columns(rows, (row) => json(row.payload)), rows.map((r) => r.protocol)],
+    values: literals([...columns(rows, (row) => json(row.payload)), rows.map((r) => r.protocol)]),
+  };
+}
+
+/** Without arrays: for one row alone they cost as much as the row. */
+function insertBranch(row: AnyBranchRow): Statement {
+  return {
+    name: 'insert-branch',
+    text: `
+      INSERT INTO concordat_branch (txid, branch, state, one_phase, operation, payload, peers, reason, result, detail, updated_at, protocol)
+      VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7::text[], $8::jsonb, $9::jsonb, $10::jsonb, to_timestamp($11::float8 / 1000), $12)`,
+    values: [...columns([row], ({ payload }) => json(payload)).map(([value]) => value), row.protocol],
+  };
+}
+
+export interface BranchChange {
+  readonly row: AnyBranchRow;
+  readonly before: AnyBranchRow;
+}
+
+/** SQLSTATE of the changes below when one of the rows was not in the state in which it was seen last. */
+export const ROW_CHANGED = '22012';
+
+/** The names of the statements below. */
+export const CHANGING_BRANCHES: ReadonlySet<string> = new Set(['decide-branch', 'decide-branches', 'update-branches']);
+
+/** Only what is still in the state in which it was seen last; divides by zero unless all of them were. */
+export function changeBranches(changes: readonly BranchChange[]): readonly Statement[] {
+  const decided = changes.filter(isDecision);
+  const others = changes.length === decided.length ? [] : changes.filter((change) => !isDecision(change));
+  return [...(decided.length === 0 ? [] : [decideBranches(decided)]), ...(others.length === 0 ? [] : [updateBranches(others)])];
+}
+
+const DECIDED: ReadonlySet<string> = new Set(['state', 'reason', 'updatedAtMs']);
+
+/** The usual change, which leaves everything else as it was: nothing of it needs to be sent. */
+function isDecision({ row, before }: BranchChange): boolean {
+  const [now, then] = [row, before] as unknown as readonly Readonly<Record<string, unknown>>[];
+  return Object.keys(now!).every((field) => now![field] === then![field] || DECIDED.has(field));
+}
+
+function decideBranches(changes: readonly BranchChange[]): Statement {
+  if (changes.length === 1) {
+    const { row, before } = changes[0]!;
+    return {
+      name: 'decide-branch',
+      text: `
+        WITH changed AS (
+          UPDATE concordat_branch SET state = $3, reason = $4::jsonb, updated_at = to_timestamp($5::float8 / 1000)
+           WHERE txid = $1 AND branch = $2 AND state = $6 RETURNING 1)
+        SELECT 1 / count(*) FROM changed`,
+      values: [row.txid, row.branch, row.state, jsonOrNull(row.reason), row.updatedAtMs, before.state],
+    };
+  }
+  return {
+    name: 'decide-branches',
+    text: `
+      WITH changed AS (
+        UPDATE concordat_branch b SET state = r.state, reason = r.reason, updated_at = to_timestamp(r.updated_ms / 1000)
+          FROM unnest($1::uuid[], $2::int[], $3::text[], $4::jsonb[], $5::float8[], $6::text[]) AS r (txid, branch, state, reason, updated_ms, before)
+         WHERE b.txid = r.txid AND b.branch = r.branch AND b.state = r.before RETURNING 1)
+      SELECT 1 / (count(*) = cardinality($1::uuid[]))::int FROM changed`,
+    values: literals([
+      changes.map(({ row }) => row.txid), changes.map(({ row }) => row.branch), changes.map(({ row }) => row.state), changes.map(({ row }) => jsonOrNull(row.reason)),
+      changes.map(({ row }) => row.updatedAtMs), changes.map(({ before }) => before.state),
+    ]),
   };
 }
 
 /** A payload that is the very one that was loaded is neither sent nor written again. */
-export function updateBranches(rows: readonly { readonly row: AnyBranchRow; readonly before: AnyBranchRow }[]): Statement {
-  const unchanged = new Set(rows.filter(({ row, before }) => row.payload === before.payload).map(({ row }) => row));
+function updateBranches(changes: readonly BranchChange[]): Statement {
+  const unchanged = new Set(changes.filter(({ row, before }) => row.payload === before.payload).map(({ row }) => row));
   return {
     name: 'update-branches',
     text: `
-      UPDATE concordat_branch b
-         SET state = r.state, one_phase = r.one_phase, operation = r.operation, payload = coalesce(r.payload, b.payload), peers = r.peers::text[],
-             reason = r.reason, result = r.result, detail = r.detail, updated_at = to_timestamp(r.updated_ms / 1000)
-        FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::jsonb[], $7::text[], $8::jsonb[], $9::jsonb[], $10::jsonb[], $11::float8[])
-             AS r (txid, branch, state, one_phase, operation, payload, peers, reason, result, detail, updated_ms)
-       WHERE b.txid = r.txid AND b.branch = r.branch`,
-    values: columns(rows.map(({ row }) => row), (row) => (unchanged.has(row) ? null : json(row.payload))),
+      WITH changed AS (
+        UPDATE concordat_branch b
+           SET state = r.state, one_phase = r.one_phase, operation = r.operation, payload = coalesce(r.payload, b.payload), peers = r.peers::text[],
+               reason = r.reason, result = r.result, detail = r.detail, updated_at = to_timestamp(r.updated_ms / 1000)
+          FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::jsonb[], $7::text[], $8::jsonb[], $9::jsonb[], $10::jsonb[], $11::float8[], $12::text[])
+               AS r (txid, branch, state, one_phase, operation, payload, peers, reason, result, detail, updated_ms, before)
+         WHERE b.txid = r.txid AND b.branch = r.branch AND b.state = r.before RETURNING 1)
+      SELECT 1 / (count(*) = cardinality($1::uuid[]))::int FROM changed`,
+    values: [...columns(changes.map(({ row }) => row), (row) => (unchanged.has(row) ? null : json(row.payload))), changes.map(({ before }) => before.state)],
   };
 }
 
-function columns(rows: readonly AnyBranchRow[], payload: (row: AnyBranchRow) => string | null): unknown[] {
+function columns(rows: readonly AnyBranchRow[], payload: (row: AnyBranchRow) => string | null): unknown[][] {
   return [
     rows.map((r) => r.txid), rows.map((r) => r.branch), rows.map((r) => r.state), rows.map((r) => r.protocol === '2pc' && r.onePhase), rows.map((r) => r.operation),
     rows.map(payload), rows.map((r) => textArray(peersOf(r))), rows.map((r) => jsonOrNull(r.reason)), rows.map((r) => jsonOrNull(r.result)),
     rows.map((r) => jsonOrNull(detailOf(r))), rows.map((r) => r.updatedAtMs),
   ];
 }
+
+/** Array literals, which `pg` would make as well, but character by character whatever is in them. Not for what may hold a quote: that is left to it. */
+function literals(columns: readonly unknown[][]): unknown[] {
+  return columns.map((column) => (column.every(isPlain) ? `{${column.map((value) => value ?? 'NULL').join(',')}}` : column));
+}
+
+/** Numbers, flags, null, and text of letters, digits, dashes and underscores that is no NULL. */
+function isPlain(value: unknown): value is string | number | boolean | null {
+  return typeof value === 'string' ? PLAIN.test(value) : value === null || typeof value === 'number' || typeof value === 'boolean';
+}
+
+const PLAIN = /^(?!null$)[\w-]+$/i;

@@ -1,27 +1,42 @@
-import type { ShardEpoch } from '#libs/runtime';
-import type { Operation } from '../pipeline.js';
+import { shardOf, type Txid } from '#libs/protocol';
+import type { CoordinatorFlush, ShardEpoch } from '#libs/runtime';
+import { plainArray } from './encode.js';
+import type { Part } from './part.js';
+import type { Written } from './write-rows.js';
 
 /**
- * Locks the shards' rows until the end of the flush, so that no new owner can raise an epoch meanwhile, and answers the shards that
- * have moved on. In order, so that flushes and acquisitions cannot deadlock. Every later statement of the flush joins
- * `shard USING (shard, epoch)`: rows of a fenced shard fall out there, without a round trip to look first.
+ * Locks the shards' rows until the end of the flush, so that no new owner can raise an epoch meanwhile. In order, so that flushes and
+ * acquisitions cannot deadlock. If one shard has moved on, nothing at all is written: each other part asks HELD.
  */
-export function fence(epochs: readonly ShardEpoch[]): Operation<ReadonlySet<number>> {
+export function fence(epochs: readonly ShardEpoch[]): Part {
+  const sorted = epochs.toSorted((a, b) => a.shard - b.shard);
   return {
-    name: 'fence',
-    text: 'SELECT shard, epoch FROM shard WHERE shard = ANY ($1::int[]) ORDER BY shard FOR SHARE',
-    values: [epochs.map((e) => e.shard)],
-    read(rows: ShardEpoch[]) {
-      const current = new Map(rows.map((row) => [row.shard, row.epoch]));
-      return new Set(epochs.filter((e) => current.get(e.shard) !== e.epoch).map((e) => e.shard));
-    },
+    values: [plainArray(sorted.map((e) => e.shard)), plainArray(sorted.map((e) => e.epoch))],
+    text: ([shards, numbers]) => `
+      found AS MATERIALIZED (
+        SELECT shard, epoch FROM shard WHERE shard = ANY (${shards}::int[]) ORDER BY shard FOR SHARE
+      ), gate AS MATERIALIZED (
+        SELECT ARRAY(SELECT shard FROM found) = ${shards}::int[] AND ARRAY(SELECT epoch FROM found) = ${numbers}::int[] AS open)`,
   };
 }
 
-/** Epoch of a shard in this flush. A shard that it does not name gets an epoch that never is: fenced. */
-export type EpochOf = (shard: number) => number;
+/** The shards that have moved on. */
+export function movedOn(epochs: readonly ShardEpoch[], found: Pick<Written, 'shards' | 'epochs'>): readonly number[] {
+  const current = new Map(found.shards.map((shard, i) => [shard, found.epochs[i]]));
+  return epochs.filter(({ shard, epoch }) => current.get(shard) !== epoch).map(({ shard }) => shard);
+}
 
-export function epochLookup(epochs: readonly ShardEpoch[]): EpochOf {
-  const known = new Map(epochs.map((e) => [e.shard, e.epoch]));
-  return (shard) => known.get(shard) ?? -1;
+/** Evaluated once. */
+export const HELD = '(SELECT open FROM gate)';
+
+/** Without the rows of these shards. */
+export function without(batch: CoordinatorFlush, fenced: ReadonlySet<number>): CoordinatorFlush {
+  const stays = (txid: Txid): boolean => !fenced.has(shardOf(txid));
+  return {
+    epochs: batch.epochs.filter(({ shard }) => !fenced.has(shard)),
+    begins: batch.begins.filter(({ spec }) => stays(spec.txid)),
+    progress: batch.progress.filter(({ txid }) => stays(txid)),
+    decisions: batch.decisions.filter(({ txid }) => stays(txid)),
+    ends: batch.ends.filter(({ txid }) => stays(txid)),
+  };
 }

@@ -1,9 +1,11 @@
 import { type Reason, type Decision, shardOf, type Txid } from '#libs/protocol';
-import type { BranchReport, DecideRow, RegisterEntry } from '#libs/runtime';
+import type { DecideRow, RegisterEntry, ShardEpoch } from '#libs/runtime';
 import type { Operation } from '../pipeline.js';
+import { decodeReports, encodeReports, type StoredReport } from '../reports.js';
 import { encodeTimeline } from '../timeline.js';
-import { json, jsonOrNull } from './encode.js';
-import type { EpochOf } from './fence.js';
+import { json, jsonOrNull, lines, linesOf, plainArray } from './encode.js';
+import { HELD } from './fence.js';
+import { inOrder, type Part } from './part.js';
 import { txidBounds } from './txid-range.js';
 
 // The write-once register: a row is inserted if absent, never updated, and deleted only with everything else of its transaction.
@@ -14,47 +16,46 @@ export interface RegisterRow {
   readonly txid: Txid;
   readonly decision: Decision;
   readonly reason: Reason | null;
-  readonly branches: readonly BranchReport[];
+  readonly branches: readonly StoredReport[];
   readonly decided_at: Date;
 }
 
 export function registerEntry(row: RegisterRow): RegisterEntry {
-  return { decision: row.decision, reason: row.reason, branches: row.branches, atMs: row.decided_at.getTime() };
+  return { decision: row.decision, reason: row.reason, branches: decodeReports(row.branches), atMs: row.decided_at.getTime() };
 }
 
-/** Answers the transactions whose register this flush has filled. In txid order, so that two flushes cannot deadlock. */
-export function insertDecisions(decisions: readonly DecideRow[], epochOf: EpochOf): Operation<ReadonlySet<Txid>> {
-  const shards = decisions.map((d) => shardOf(d.txid));
+/** Only into registers that are empty. */
+export function insertDecisions(rows: readonly DecideRow[], epochs: readonly ShardEpoch[]): Part {
+  const decisions = inOrder(rows, (d) => d.txid);
+  const epochOf = new Map(epochs.map((e) => [e.shard, e.epoch]));
   return {
-    name: 'insert-decisions',
-    text: `
-      INSERT INTO tx_decision (txid, decision, reason, branches, timeline, epoch, decided_at)
-      SELECT r.txid, r.decision, r.reason, r.branches, r.timeline, epoch, to_timestamp(r.at_ms / 1000)
-        FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::jsonb[], $6::jsonb[], $7::json[], $8::float8[])
-             AS r (txid, shard, epoch, decision, reason, branches, timeline, at_ms)
-        JOIN shard USING (shard, epoch)
-       ORDER BY r.txid
-          ON CONFLICT DO NOTHING
-      RETURNING txid`,
     values: [
-      decisions.map((d) => d.txid), shards, shards.map(epochOf), decisions.map((d) => d.decision), decisions.map((d) => jsonOrNull(d.reason)),
-      decisions.map((d) => json(d.branches)), decisions.map((d) => encodeTimeline(d.timeline)), decisions.map((d) => d.atMs),
+      plainArray(decisions.map((d) => d.txid)), plainArray(decisions.map((d) => epochOf.get(shardOf(d.txid))!)), plainArray(decisions.map((d) => d.decision)),
+      lines(decisions.map((d) => jsonOrNull(d.reason))), lines(decisions.map((d) => encodeReports(d.branches))), lines(decisions.map((d) => encodeTimeline(d.timeline))),
+      plainArray(decisions.map((d) => d.atMs)),
     ],
-    read: (rows: { txid: Txid }[]) => new Set(rows.map((row) => row.txid)),
+    text: ([txids, numbers, words, reasons, branches, timelines, times]) => `
+      decided AS (
+        INSERT INTO tx_decision (txid, decision, reason, branches, timeline, epoch, decided_at)
+        SELECT r.txid, r.decision, r.reason::jsonb, r.branches::json, r.timeline, r.epoch, to_timestamp(r.at_ms / 1000)
+          FROM unnest(${txids}::uuid[], ${numbers}::int[], ${words}::text[], ${linesOf(reasons!)}, ${linesOf(branches!)}, ${linesOf(timelines!)}, ${times}::float8[])
+               AS r (txid, epoch, decision, reason, branches, timeline, at_ms)
+         WHERE ${HELD}
+            ON CONFLICT DO NOTHING
+        RETURNING 1)`,
   };
 }
 
 /**
- * What others have put into these registers: all rows but those that this very transaction has written. A statement of its own, because
- * the insert that lost does not see the winner. The bounds leave out the partitions that hold none of them, which `= ANY` alone does not
- * in a plan that is made once.
+ * What is in these registers, whoever has filled them. The bounds leave out the partitions that hold none of them, which `= ANY` alone
+ * does not in a plan that is made once.
  */
-export function readLostRegisters(txids: readonly Txid[]): Operation<readonly RegisterRow[]> {
+export function readRegisters(txids: readonly Txid[]): Operation<readonly RegisterRow[]> {
   return {
-    name: 'read-lost-registers',
+    name: 'read-registers',
     text: `
       SELECT txid, decision, reason, branches, decided_at FROM tx_decision
-       WHERE txid = ANY ($1::uuid[]) AND txid BETWEEN $2::uuid AND $3::uuid AND xmin <> pg_current_xact_id()::xid`,
+       WHERE txid = ANY ($1::uuid[]) AND txid BETWEEN $2::uuid AND $3::uuid`,
     values: [txids, ...txidBounds(txids)],
     read: (rows: RegisterRow[]) => rows,
   };

@@ -96,8 +96,9 @@ export function crashingBranchStore<Handle>(store: BranchStore<Handle>, trigger:
 function noting<Handle>(tx: BranchTransaction<Handle>, saved: Happening[]): BranchTransaction<Handle> {
   return {
     handle: tx.handle,
-    load: (keys) => tx.load(keys),
+    load: (keys, expected) => tx.load(keys, expected),
     savepoint: (work, release) => tx.savepoint(work, release),
+    ...(tx.sent === undefined ? {} : { sent: () => tx.sent!() }),
     save(rows) {
       saved.push(...rowsOf('branches', rows), ...rowsOf('acceptors', rows), ...rowsOf('leaders', rows));
       return tx.save(rows);

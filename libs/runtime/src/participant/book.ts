@@ -1,8 +1,9 @@
-import type { TimerChange, Txid } from '#libs/protocol';
+import { createdAtOf, type TimerChange, type Txid } from '#libs/protocol';
 import type { AnyBranchRow, Clock } from '../ports.js';
 import { backoffMs } from '../retry.js';
 import { Timers, type DueTimer } from '../timers.js';
 import { describeError } from './describe-error.js';
+import type { Expectation } from './expectations.js';
 import { branchId, idOf, keyOf, partitionOf, type SiteKey } from './keys.js';
 import type { WorkItem } from './lane.js';
 import { Memories } from './memories.js';
@@ -32,6 +33,9 @@ interface Parked {
   readonly again: FailedDecision['again'];
 }
 
+/** So many rows of prepared branches are remembered; of the others it is not known what they are. */
+const MAX_ROWS = 4_000;
+
 export interface BookContext {
   readonly clock: Clock;
   readonly roles: Roles;
@@ -47,12 +51,17 @@ export interface BookContext {
  * the database only. It follows the rows and never leads: losing it costs time, not correctness.
  */
 export class Book {
-  private partitions: ReadonlySet<number> = new Set();
+  /** With the time since when they are owned, milliseconds since the epoch. */
+  private partitions: ReadonlyMap<number, number> = new Map();
   private readonly doubts = new Map<string, Doubt>();
   private readonly parkedById = new Map<string, Parked>();
   /** Leaders that have timers. */
   private readonly leaders = new Map<string, Txid>();
   private readonly memories: Memories;
+  /** Rows that wait for their decision and change only by it, as this process has seen them last; the oldest first. */
+  private readonly prepared = new Map<string, AnyBranchRow>();
+  /** Branches that were decided before they were prepared: a PREPARE that comes late has to see that. The oldest first. */
+  private readonly barred = new Set<string>();
   private readonly timers: Timers<TimerName | 'retry'>;
 
   constructor(private readonly context: BookContext) {
@@ -83,13 +92,25 @@ export class Book {
     return this.memories.get(id);
   }
 
+  /**
+   * What the database should have of a branch: a guess, to be verified. Null: it cannot tell. Of transactions that are older than its hold of
+   * the partition others may have seen messages.
+   */
+  expect(id: string, txid: Txid): Expectation | null {
+    const row = this.prepared.get(id);
+    if (row !== undefined) return { row };
+    if (this.doubts.has(id) || this.parkedById.has(id) || this.barred.has(id)) return null;
+    const sinceMs = this.partitions.get(partitionOf(txid, this.context.options.partitions));
+    return sinceMs !== undefined && createdAtOf(txid) > sinceMs ? { row: null } : null;
+  }
+
   /** States that are kept beside rows. */
   get remembered(): number {
     return this.memories.size;
   }
 
   get owned(): readonly number[] {
-    return [...this.partitions].sort((a, b) => a - b);
+    return [...this.partitions.keys()].sort((a, b) => a - b);
   }
 
   owns(txid: Txid): boolean {
@@ -98,7 +119,8 @@ export class Book {
 
   /** Forgets everything of partitions that are not in the set. */
   own(partitions: readonly number[]): void {
-    this.partitions = new Set(partitions);
+    const nowMs = this.context.clock.now();
+    this.partitions = new Map(partitions.map((partition) => [partition, this.partitions.get(partition) ?? nowMs]));
     this.memories.keep((txid) => this.owns(txid));
     for (const [id, { txid }] of this.doubts) if (!this.owns(txid)) this.forget(id);
     for (const [id, { view }] of this.parkedById) if (!this.owns(view.txid)) this.forget(id);
@@ -117,6 +139,7 @@ export class Book {
     this.parkedById.delete(id);
     this.leaders.delete(id);
     this.memories.delete(id);
+    this.prepared.delete(id);
     this.timers.cancelKey(id);
   }
 
@@ -135,9 +158,11 @@ export class Book {
     if (this.owns(row.txid) && !this.doubts.has(id) && !this.parkedById.has(id)) this.await(id, row, []);
   }
 
-  private followBranch({ id, row: stored, timers, failure, retried }: Outcome): void {
+  private followBranch({ id, row: stored, written, timers, failure, retried }: Outcome): void {
     const row = stored?.table === 'branches' ? stored.row : null;
     if (row === null || !isUndecided(row)) {
+      this.prepared.delete(id);
+      if (row !== null && !this.doubts.has(id) && !this.parkedById.has(id)) this.bar(id);
       this.dropDoubt(id);
       this.unpark(id);
       // Nobody counts votes for what is decided; of transactions that were refused elsewhere some would wait for the others for ever.
@@ -146,9 +171,22 @@ export class Book {
     }
     if (!this.owns(row.txid)) return;
     if (failure !== null) return this.park(id, row, failure);
+    if (written) this.remember(id, row);
     if (this.parkedById.has(id) && !retried) return;
     this.unpark(id);
     this.await(id, row, timers);
+  }
+
+  private remember(id: string, row: AnyBranchRow): void {
+    // A branch of 3pc writes its row several times before it is decided, so that its state does not tell one version from another.
+    if (row.protocol === '3pc') return;
+    this.prepared.set(id, row);
+    if (this.prepared.size > MAX_ROWS) this.prepared.delete(this.prepared.keys().next().value!);
+  }
+
+  private bar(id: string): void {
+    this.barred.add(id);
+    if (this.barred.size > MAX_ROWS) this.barred.delete(this.barred.values().next().value!);
   }
 
   private followLeader({ id, key, timers, memory, fresh }: Outcome): void {
@@ -208,6 +246,7 @@ export class Book {
 
   private park(id: string, { txid, branch }: AnyBranchRow, { action, operation, again, error }: FailedDecision): void {
     const { clock, options, observer } = this.context;
+    this.prepared.delete(id);
     // The decision is known, so the branch is not in doubt any more.
     this.dropDoubt(id);
     const before = this.parkedById.get(id)?.view;

@@ -72,7 +72,7 @@ export class ParticipantDriver<Handle> implements Subscriber {
       store, clock, options, found: (row) => this.book.recover(row), failed: (error, attempt) => this.failed(error, { activity: 'recovery', attempt }),
     }, signal);
     this.settler = new Settler({
-      store, clock, config, roles, runner: deps.runner ?? new NoHandlers(config.name), isParked: (id) => this.book.isParked(id), recall: (id) => this.book.recall(id),
+      store, clock, config, roles, runner: deps.runner ?? new NoHandlers(config.name), isParked: (id) => this.book.isParked(id), recall: (id) => this.book.recall(id), expect: (id, txid) => this.book.expect(id, txid),
     }, options, signal, {
       flushed: (flush, outcomes) => {
         this.tally.flushed(flush, outcomes);

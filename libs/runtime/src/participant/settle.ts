@@ -1,3 +1,4 @@
+import { BRANCH_RACE } from '../ports.js';
 import { backoffMs, pause } from '../retry.js';
 import type { Outcome, Work } from './run.js';
 import type { ParticipantErrorContext, ParticipantFlush, ParticipantOptions } from './types.js';
@@ -24,7 +25,8 @@ export interface SettleReport {
 }
 
 /**
- * Gets work done whatever the database says.
+ * Gets work done whatever the database says. The first attempt trusts what is expected of the rows. Its failure proves nothing but that,
+ * if it does not pass by itself, and so the work runs again at once with all rows loaded. From there on:
  *   - A fault that goes away by itself: the whole transaction runs again, with backoff, as often as it takes.
  *   - Any other fault after the rows were loaded belongs to one of the keys (a value that no column takes, a constraint
  *     checked at the flush): halves are run apart until the culprit is alone. Its handler is then taken to have failed: a
@@ -43,7 +45,7 @@ export class Settler<Handle> {
 
   /** What became of each; null when it was given up because of a stop (then nothing may be sent or marked done). */
   settle(works: readonly Work[]): Promise<readonly Outcome[] | null> {
-    return this.attempt(works, null, ATTEMPTS_IN_HANDLERS);
+    return this.attempt(works, null, ATTEMPTS_IN_HANDLERS, true);
   }
 
   /** For decisions whose handlers have failed before: they are suspects from the start, so that they do not hold up the others for long. */
@@ -51,17 +53,23 @@ export class Settler<Handle> {
     return this.attempt(works, null, patienceWith(works));
   }
 
-  private async attempt(works: readonly Work[], condemned: Condemned | null, patience: number): Promise<readonly Outcome[] | null> {
+  private async attempt(works: readonly Work[], condemned: Condemned | null, patience: number, trusting = false): Promise<readonly Outcome[] | null> {
     const { clock, store } = this.context;
     const startedMs = clock.elapsed();
     for (let attempt = 0, inHandlers = 0; ; attempt++) {
       const trial: Trial = { loaded: false, inHandlers: false };
-      const tried = await this.tryOnce(works, trial, condemned);
+      const tried = await this.tryOnce(works, trial, condemned, trusting);
       if (!('error' in tried)) {
         this.report.flushed(flushOf(tried.outcomes, clock.elapsed() - startedMs), tried.outcomes);
         return tried.outcomes;
       }
       const { error } = tried;
+      const isDoubtful = trusting && (!store.isTransient(error) || isRace(error));
+      trusting = false;
+      if (isDoubtful) {
+        attempt--;
+        continue;
+      }
       this.report.failed(error, { activity: 'transaction', attempt });
       inHandlers = trial.inHandlers ? inHandlers + 1 : 0;
       const isOnesFault = trial.loaded && (!store.isTransient(error) || inHandlers >= patience);
@@ -72,9 +80,9 @@ export class Settler<Handle> {
     }
   }
 
-  private async tryOnce(works: readonly Work[], trial: Trial, condemned: Condemned | null): Promise<{ readonly outcomes: readonly Outcome[] } | { readonly error: unknown }> {
+  private async tryOnce(works: readonly Work[], trial: Trial, condemned: Condemned | null, trusting: boolean): Promise<{ readonly outcomes: readonly Outcome[] } | { readonly error: unknown }> {
     try {
-      return { outcomes: await runUnit(works, this.context, trial, condemned) };
+      return { outcomes: await runUnit(works, this.context, trial, condemned, trusting) };
     } catch (error) {
       return { error };
     }
@@ -121,4 +129,8 @@ function flushOf(outcomes: readonly Outcome[], ms: number): ParticipantFlush {
     rows: sum(({ written }) => Number(written)),
     ms,
   };
+}
+
+function isRace(error: unknown): boolean {
+  return (error as { readonly code?: unknown } | null)?.code === BRANCH_RACE;
 }

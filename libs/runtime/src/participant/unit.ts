@@ -1,5 +1,6 @@
-import type { Envelope } from '#libs/protocol';
+import type { Envelope, Txid } from '#libs/protocol';
 import type { BranchStore, BranchTransaction, Clock, SiteRows } from '../ports.js';
+import { checkExpected, expectationsOf, type Expectation } from './expectations.js';
 import { branchId, idOf, type SiteKey } from './keys.js';
 import type { Roles } from './roles/index.js';
 import { acceptorBeside } from './roles/paxos-commit.js';
@@ -17,6 +18,8 @@ export interface UnitContext<Handle> {
   readonly roles: Roles;
   isParked(id: string): boolean;
   recall(id: string): Memory | null;
+  /** What the database should have of a branch, from what this process has written last; null: it cannot tell. */
+  expect(id: string, txid: Txid): Expectation | null;
 }
 
 /** How far an attempt came, for whoever catches its error. */
@@ -33,22 +36,28 @@ export interface Trial {
  *
  * What one machine of the site says to another of the same unit is heard at once, inside the same transaction: their rows become durable
  * together, so nothing that depends on the first row is ever known without it. This is what makes an acceptor beside a participant cheap.
+ *
+ * What is expected is not loaded: a new branch has no row, and one that this process has prepared has the row that it wrote. The database
+ * verifies both as it writes; what is not written in the end is looked up after all. A wrong expectation ends the attempt (BRANCH_RACE).
  * @param works at most one per key
+ * @param trusting false: all rows are loaded
  * @param condemned if given, no handler runs, and each is taken to have failed with this
  */
 export function runUnit<Handle>(
-  works: readonly Work[], context: UnitContext<Handle>, trial: Trial, condemned: { readonly error: unknown } | null,
+  works: readonly Work[], context: UnitContext<Handle>, trial: Trial, condemned: { readonly error: unknown } | null, trusting: boolean,
 ): Promise<readonly Outcome[]> {
   return context.store.transact(async (tx) => {
     const keys = keysOf(works, context.config.name);
-    const rows = rowsById(await tx.load(loadOf(keys.values())));
-    trial.loaded = true;
+    const expected = trusting ? expectationsOf(works, context) : null;
+    const rows = rowsById(await tx.load(loadOf(keys.values()), expected ?? undefined));
+    trial.loaded = expected === null;
     const runs = runsOf(works, keys, rows, context);
     const run = condemned === null
       ? (calls: readonly HandlerCall[]) => runHandlers(tx, calls, context, trial)
       : async (calls: readonly HandlerCall[]) => calls.map((): HandlerResult => ({ ok: false, error: condemned.error }));
     await workOff([...runs.values()], run);
     const outcomes = [...runs.values()].filter((each) => each.isTouched).map((each) => each.outcome());
+    if (expected !== null) await checkExpected(tx, expected, outcomes);
     if (outcomes.some(({ written }) => written)) await tx.save(writtenBy(outcomes));
     return outcomes;
   });

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AbortMany, type BranchCall, CommitMany, CompensateMany, ExecuteMany, LockMany, Participant, PrepareMany, type StepResult, vote, type VoteResult } from '#libs/participant';
 import type { EntityManager } from 'typeorm';
-import { type Granted, grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
+import { type Granted, grantInOrder, grantMost, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
 import { payloadSchema } from '../schemas.js';
 import { expectUpdated, type UpdateResult } from '../updated.js';
 
@@ -32,7 +32,8 @@ const LOOK = 'SELECT sku, available FROM stock WHERE sku = ANY($1::text[])';
 /** `= ANY` beside the join: without it the planner reads the whole table for a batch of some dozens. */
 const RESERVE = `
   UPDATE stock SET available = available - d.amount, reserved = reserved + d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(sku, amount) WHERE stock.sku = d.sku AND stock.sku = ANY($1::text[])`;
+    FROM unnest($1::text[], $2::bigint[]) AS d(sku, amount) WHERE stock.sku = d.sku AND stock.sku = ANY($1::text[]) AND stock.available >= d.amount
+  RETURNING stock.sku`;
 
 const SHIP = `
   WITH moved AS (
@@ -60,7 +61,7 @@ const MOVE = `
 @Injectable()
 @Participant('inventory')
 export class InventoryParticipant {
-  @LockMany('reserve')
+  @LockMany('reserve', { oneStatement: true })
   async lock(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await lockStock(calls, manager);
   }
@@ -68,17 +69,15 @@ export class InventoryParticipant {
   /** Refuses UNKNOWN_SKU and OUT_OF_STOCK; reservations of one SKU are granted in the order of the calls. */
   @PrepareMany('reserve', { schema: SCHEMA })
   async prepare(calls: readonly Call[], manager: EntityManager): Promise<readonly StepResult[]> {
-    const { votes, totals } = await grant(calls, manager);
-    if (totals.keys.length > 0) await update(RESERVE, totals, manager);
-    return votes;
+    return grantMost(calls.map((call) => wishOf(call)), { take: (totals) => take(totals, manager), look: (keys) => look(keys, manager) }, REFUSAL);
   }
 
-  @CommitMany('reserve')
+  @CommitMany('reserve', { oneStatement: true })
   async commit(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(SHIP, totalsOf(calls.map((call) => wishOf(call))), manager, movements(calls));
   }
 
-  @AbortMany('reserve')
+  @AbortMany('reserve', { oneStatement: true })
   async abort(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(PUT_BACK, totalsOf(calls.map((call) => wishOf(call))), manager);
   }
@@ -91,7 +90,7 @@ export class InventoryParticipant {
     return votes;
   }
 
-  @CompensateMany('reserve')
+  @CompensateMany('reserve', { oneStatement: true })
   async putBack(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(MOVE, totalsOf(calls.map((call) => wishOf(call, -1))), manager, movements(calls, -1));
   }
@@ -126,8 +125,17 @@ function wishOf({ payload }: Call, sign: 1 | -1 = 1): Wish {
   return { key: payload.sku, amount: sign * payload.quantity };
 }
 
-async function lockStock(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
-  return freeFrom(await manager.query(LOCK, [sortedKeys(calls.map((call) => call.payload.sku))]));
+function lockStock(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
+  return look(sortedKeys(calls.map((call) => call.payload.sku)), manager);
+}
+
+async function look(skus: readonly string[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
+  return freeFrom(await manager.query(LOCK, [skus]));
+}
+
+async function take({ keys, amounts }: Totals, manager: EntityManager): Promise<ReadonlySet<string>> {
+  const [rows] = await manager.query<readonly [readonly { readonly sku: string }[], number]>(RESERVE, [keys, amounts]);
+  return new Set(rows.map((row) => row.sku));
 }
 
 function freeFrom(rows: readonly { readonly sku: string; readonly available: string }[]): ReadonlyMap<string, number> {

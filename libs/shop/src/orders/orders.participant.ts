@@ -58,12 +58,12 @@ export class OrdersParticipant {
     return calls.map((call) => (placed.has(call) ? vote.yes() : duplicate(call)));
   }
 
-  @CommitMany('place')
+  @CommitMany('place', { oneStatement: true })
   async commit(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await finish('confirmed', calls, manager);
   }
 
-  @AbortMany('place')
+  @AbortMany('place', { oneStatement: true })
   async abort(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await finish('rejected', calls, manager);
   }
@@ -75,7 +75,7 @@ export class OrdersParticipant {
     return calls.map((call) => (placed.has(call) ? vote.yes({ orderId: call.payload.orderId }) : duplicate(call)));
   }
 
-  @CompensateMany('place')
+  @CompensateMany('place', { oneStatement: true })
   async reject(calls: readonly Call[], manager: EntityManager): Promise<void> {
     expectUpdated(await manager.query(END_PENDING, ['rejected', idsOf(calls)]), calls.length, 'orders to be rejected');
   }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AbortMany, type BranchCall, CommitMany, ExecuteMany, LockMany, Participant, PrepareMany, type StepResult } from '#libs/participant';
 import type { EntityManager } from 'typeorm';
-import { type Granted, grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
+import { type Granted, grantInOrder, grantMost, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
 import { payloadSchema } from '../schemas.js';
 import { expectUpdated, type UpdateResult } from '../updated.js';
 
@@ -15,13 +15,16 @@ type Call = BranchCall<Debit>;
 
 const SCHEMA = payloadSchema('orderId', 'customerId', 'amountCents');
 
+const REFUSAL = { unknown: 'UNKNOWN_CUSTOMER', short: 'INSUFFICIENT_FUNDS' };
+
 /** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
 const LOCK = 'SELECT customer_id, balance_cents FROM account WHERE customer_id = ANY($1::text[]) ORDER BY customer_id FOR UPDATE';
 
 /** `= ANY` beside the join: without it the planner reads the whole table for a batch of some dozens. */
 const HOLD = `
   UPDATE account SET balance_cents = balance_cents - d.amount, held_cents = held_cents + d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id AND account.customer_id = ANY($1::text[])`;
+    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id AND account.customer_id = ANY($1::text[]) AND account.balance_cents >= d.amount
+  RETURNING account.customer_id`;
 
 const PAY = `
   WITH entered AS (
@@ -48,7 +51,7 @@ const PAY_AT_ONCE = `
 @Injectable()
 @Participant('payments')
 export class PaymentsParticipant {
-  @LockMany('debit')
+  @LockMany('debit', { oneStatement: true })
   async lock(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await lockAccounts(calls, manager);
   }
@@ -56,17 +59,15 @@ export class PaymentsParticipant {
   /** Refuses UNKNOWN_CUSTOMER and INSUFFICIENT_FUNDS; debits of one customer are granted in the order of the calls. */
   @PrepareMany('debit', { schema: SCHEMA })
   async prepare(calls: readonly Call[], manager: EntityManager): Promise<readonly StepResult[]> {
-    const { votes, totals } = await grant(calls, manager);
-    if (totals.keys.length > 0) await update(HOLD, totals, manager);
-    return votes;
+    return grantMost(calls.map(wishOf), { take: (totals) => take(totals, manager), look: (keys) => look(keys, manager) }, REFUSAL);
   }
 
-  @CommitMany('debit')
+  @CommitMany('debit', { oneStatement: true })
   async commit(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(PAY, totalsOf(calls.map(wishOf)), manager, entries(calls));
   }
 
-  @AbortMany('debit')
+  @AbortMany('debit', { oneStatement: true })
   async abort(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(GIVE_BACK, totalsOf(calls.map(wishOf)), manager);
   }
@@ -81,7 +82,7 @@ export class PaymentsParticipant {
 }
 
 async function grant(calls: readonly Call[], manager: EntityManager): Promise<Granted> {
-  return grantInOrder(calls.map(wishOf), await lockAccounts(calls, manager), { unknown: 'UNKNOWN_CUSTOMER', short: 'INSUFFICIENT_FUNDS' });
+  return grantInOrder(calls.map(wishOf), await lockAccounts(calls, manager), REFUSAL);
 }
 
 /** Columns of ledger_entry. */
@@ -94,9 +95,18 @@ function wishOf({ payload }: Call): Wish {
   return { key: payload.customerId, amount: payload.amountCents };
 }
 
-async function lockAccounts(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
-  const rows: readonly { readonly customer_id: string; readonly balance_cents: string }[] = await manager.query(LOCK, [sortedKeys(calls.map((call) => call.payload.customerId))]);
+function lockAccounts(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
+  return look(sortedKeys(calls.map((call) => call.payload.customerId)), manager);
+}
+
+async function look(customers: readonly string[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
+  const rows: readonly { readonly customer_id: string; readonly balance_cents: string }[] = await manager.query(LOCK, [customers]);
   return new Map(rows.map((row) => [row.customer_id, Number(row.balance_cents)]));
+}
+
+async function take({ keys, amounts }: Totals, manager: EntityManager): Promise<ReadonlySet<string>> {
+  const [rows] = await manager.query<readonly [readonly { readonly customer_id: string }[], number]>(HOLD, [keys, amounts]);
+  return new Set(rows.map((row) => row.customer_id));
 }
 
 async function update(sql: string, { keys, amounts }: Totals, manager: EntityManager, more: readonly unknown[] = []): Promise<void> {

@@ -1,5 +1,5 @@
 import { type AcceptorRow, BALLOT_ZERO, compareBallots, type Txid } from '#libs/protocol';
-import type { AnyBranchRow, BranchKey, BranchStore, BranchTransaction, LeaderRow, SiteKeys, SiteRows } from '#libs/runtime';
+import { type AnyBranchRow, BRANCH_RACE, type BranchKey, type BranchStore, type BranchTransaction, type ExpectedBranches, type LeaderRow, type SiteKeys, type SiteRows } from '#libs/runtime';
 import type { DriverDefect } from './defects.js';
 import type { SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
@@ -21,11 +21,17 @@ export interface ShelfHandle {
   poison(): void;
 }
 
+class Race extends SimulatedFault {
+  readonly code = BRANCH_RACE;
+}
+
 /** No row has this id. */
 const SHELF_LOCK = 'shelf';
 /** How long the database takes at most to notice that the other end of a connection is gone. */
 const CONNECTION_LOST_MS = 2_000;
 const EARLY_MS = 20;
+/** As `deadlock_timeout` of Postgres. */
+const DEADLOCK_MS = 1_000;
 
 export function branchId({ txid, branch }: BranchKey): string {
   return `${txid}/${branch}`;
@@ -143,6 +149,8 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
   readonly handle: ShelfHandle = { open: () => this.openShelf(), poison: () => (this.poisoned = true) };
   /** Lock names of the rows that it has loaded. */
   private readonly known = new Set<string>();
+  /** States that were taken on trust, by branch id; null: no row. */
+  private readonly trusted = new Map<string, string | null>();
   private readonly changed: { readonly [T in Table]: Map<string, RowOf[T]> } = { branches: new Map(), acceptors: new Map(), leaders: new Map() };
   /** Its connection is gone. */
   lost = false;
@@ -165,10 +173,16 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
   }
 
   /** Branches, then acceptors, then leaders, each in one order, so that two of them cannot wait for each other. */
-  async load(keys: SiteKeys): Promise<SiteRows> {
+  async load(keys: SiteKeys, { present, absent }: ExpectedBranches = { present: [], absent: [] }): Promise<SiteRows> {
     const { database, process, wire } = this;
+    for (const row of present) this.trusted.set(branchId(row), row.state);
+    for (const key of absent) this.trusted.set(branchId(key), null);
+    const expected = new Set([...present, ...absent].map(branchId));
+    const unknown = keys.branches.filter((key) => !expected.has(branchId(key)));
+    // Nothing to ask the database for.
+    if (unknown.length + keys.acceptors.length + keys.leaders.length === 0) return { branches: present, acceptors: [], leaders: [] };
     await wire.request(process, database.site, () => undefined);
-    const branches = keys.branches.filter((key) => database.rows.has(branchId(key))).sort((a, b) => database.place(a) - database.place(b)).map(branchId);
+    const branches = unknown.filter((key) => database.rows.has(branchId(key))).sort((a, b) => database.place(a) - database.place(b)).map(branchId);
     await this.lockAll('branches', branches);
     const inOrder = (txids: readonly Txid[]): readonly Txid[] => [...new Set(txids)].sort((a, b) => database.order(a) - database.order(b));
     const acceptors = inOrder(keys.acceptors).filter((txid) => database.acceptors.has(txid));
@@ -176,7 +190,7 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
     const leaders = inOrder(keys.leaders).filter((txid) => database.leaders.has(txid));
     await this.lockAll('leaders', leaders);
     return {
-      branches: branches.map((id) => database.rows.get(id)!), acceptors: acceptors.map((id) => database.acceptors.get(id)!),
+      branches: [...present, ...branches.map((id) => database.rows.get(id)!)], acceptors: acceptors.map((id) => database.acceptors.get(id)!),
       leaders: leaders.map((id) => database.leaders.get(id)!),
     };
   }
@@ -213,14 +227,15 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
     return this.shelf;
   }
 
-  private flush(): Promise<void> {
+  private async flush(): Promise<void> {
     const { database, process, wire } = this;
     const rows = { branches: [...this.changed.branches.values()], acceptors: [...this.changed.acceptors.values()], leaders: [...this.changed.leaders.values()] };
     const write = (): void => database.write(process, rows, this.shelf);
     if (database.defect === 'row-told-early' && !this.poisoned) {
       database.later(write, process);
-      return Promise.resolve();
+      return;
     }
+    await this.lockTrusted();
     return wire.request(process, database.site, () => {
       if (this.lost) throw new SimulatedFault('the connection was gone');
       if (this.poisoned) throw new Error('a handler wrote what no column takes');
@@ -229,17 +244,34 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
     });
   }
 
+  /** An update waits for whoever has the row; who has it may be waiting for the shelf, which is ours. */
+  private async lockTrusted(): Promise<void> {
+    const { database, process } = this;
+    for (const id of this.changed.branches.keys()) {
+      if (typeof this.trusted.get(id) !== 'string') continue;
+      const deadlock = new Promise<never>((_, reject) => process.at(process.now() + DEADLOCK_MS, () => reject(new SimulatedFault('deadlock detected'))));
+      await process.hears(Promise.race([database.lock(`branches ${id}`, this), deadlock]));
+    }
+  }
+
   private refuseRaces(leaders: readonly LeaderRow[]): void {
     const { database } = this;
     for (const table of TABLES) {
       for (const id of this.changed[table].keys()) {
-        if (!this.known.has(`${table} ${id}`) && database.has(table, id)) throw new SimulatedFault('a row was inserted by another process meanwhile');
+        if (table === 'branches' && this.trusted.has(id)) this.refuseWrongGuess(id);
+        else if (!this.known.has(`${table} ${id}`) && database.has(table, id)) throw new Race('a row was inserted by another process meanwhile');
       }
     }
     for (const { group: { txid }, ballot } of leaders) {
       const stored = database.leaders.get(txid);
       if (stored !== undefined && compareBallots(stored.ballot, ballot) >= 0) throw new SimulatedFault('a leader row is stored over a smaller ballot only');
     }
+  }
+
+  private refuseWrongGuess(id: string): void {
+    const { database } = this;
+    if (database.defect === 'guess-not-verified') return;
+    if ((database.rows.get(id)?.state ?? null) !== this.trusted.get(id)) throw new Race('a row is in another state than was expected');
   }
 }
 

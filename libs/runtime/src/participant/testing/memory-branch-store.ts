@@ -1,5 +1,5 @@
 import type { AcceptorRow, Txid } from '#libs/protocol';
-import type { AnyBranchRow, BranchKey, BranchStore, BranchTransaction, LeaderRow, SiteKeys, SiteRows } from '../../ports.js';
+import { BRANCH_RACE, type AnyBranchRow, type BranchKey, type BranchStore, type BranchTransaction, type ExpectedBranches, type LeaderRow, type SiteKeys, type SiteRows } from '../../ports.js';
 import { branchId } from '../keys.js';
 import { isUndecided } from '../roles/rows.js';
 
@@ -11,6 +11,11 @@ export interface Ledger {
 
 /** A fault that goes away by itself. */
 export class TransientFault extends Error {}
+
+/** A row is not as it was expected to be. */
+class Race extends TransientFault {
+  readonly code = BRANCH_RACE;
+}
 
 /** Before anything is read, before the rows are written, at the flush with nothing kept, at the flush with everything kept. */
 export type FaultPoint = 'load' | 'save' | 'flush' | 'flushed' | 'load-undecided';
@@ -25,6 +30,8 @@ interface Content {
 /** A database in memory: transactions one after the other, each with all of its effects or none, faults on demand. */
 export class MemoryBranchStore implements BranchStore<Ledger> {
   transactions = 0;
+  /** Rows of branches that were looked for, because nobody knew what they are. */
+  lookUps = 0;
   /** The last transactions that were flushed: how many keys each loaded and how many rows each wrote. */
   readonly flushes: { keys: number; rows: number }[] = [];
   private durable: Content = { branches: new Map(), acceptors: new Map(), leaders: new Map(), numbers: new Map() };
@@ -80,7 +87,7 @@ export class MemoryBranchStore implements BranchStore<Ledger> {
   private async runAlone<T>(work: (tx: BranchTransaction<Ledger>) => Promise<T>): Promise<T> {
     this.transactions++;
     const tx = new MemoryTransaction(copyOf(this.durable), (point) => this.trip(point));
-    const result = await work(tx);
+    const result = await work(tx).finally(() => { this.lookUps += tx.lookUps; });
     this.trip('flush');
     this.durable = tx.content;
     this.flushes.push({ keys: tx.loaded, rows: tx.saved });
@@ -96,7 +103,10 @@ export class MemoryBranchStore implements BranchStore<Ledger> {
 
 class MemoryTransaction implements BranchTransaction<Ledger> {
   loaded = 0;
+  lookUps = 0;
   saved = 0;
+  /** States that were taken on trust; null: no row. */
+  private readonly trusted = new Map<string, string | null>();
   readonly handle: Ledger = {
     get: (name) => this.content.numbers.get(name) ?? 0,
     add: (name, amount) => void this.content.numbers.set(name, this.handle.get(name) + amount),
@@ -104,11 +114,16 @@ class MemoryTransaction implements BranchTransaction<Ledger> {
 
   constructor(public content: Content, private readonly trip: (point: FaultPoint) => void) {}
 
-  async load({ branches, acceptors, leaders }: SiteKeys): Promise<SiteRows> {
+  async load({ branches, acceptors, leaders }: SiteKeys, { present, absent }: ExpectedBranches = { present: [], absent: [] }): Promise<SiteRows> {
     this.trip('load');
     this.loaded += branches.length + acceptors.length + leaders.length;
+    for (const row of present) this.trusted.set(branchId(row), row.state);
+    for (const key of absent) this.trusted.set(branchId(key), null);
+    const expected = new Set([...present, ...absent].map(branchId));
+    const unknown = branches.filter((key) => !expected.has(branchId(key)));
+    this.lookUps += unknown.length;
     return {
-      branches: branches.flatMap((key) => this.content.branches.get(branchId(key)) ?? []),
+      branches: [...present, ...unknown.flatMap((key) => this.content.branches.get(branchId(key)) ?? [])],
       acceptors: acceptors.flatMap((txid) => this.content.acceptors.get(txid) ?? []),
       leaders: leaders.flatMap((txid) => this.content.leaders.get(txid) ?? []),
     };
@@ -117,6 +132,8 @@ class MemoryTransaction implements BranchTransaction<Ledger> {
   async save({ branches, acceptors, leaders }: SiteRows): Promise<void> {
     this.trip('save');
     for (const row of branches) {
+      const trusted = this.trusted.get(branchId(row));
+      if (trusted !== undefined && trusted !== (this.content.branches.get(branchId(row))?.state ?? null)) throw new Race(branchId(row));
       if (JSON.stringify(row.payload).includes('\\u0000')) throw new Error('no column takes a zero character');
       this.content.branches.set(branchId(row), row);
     }
