@@ -23,4 +23,4 @@ COPY tools ./tools
 RUN mkdir /data && chown node:node /data
 ENV CONCORDAT_DATA_DIR=/data HOST=0.0.0.0
 USER node
-CMD ["node", "--enable-source-maps", "dist/apps/coordinator/src/main.js"]
+CMD ["node", "--enable-source-maps", "--max-semi-space-size=32", "dist/apps/coordinator/src/main.js"]

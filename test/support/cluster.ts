@@ -185,7 +185,7 @@ async function makeMembers(options: ClusterOptions, { urls }: Databases, id: str
   const participantPorts = Object.fromEntries(PARTICIPANTS.map((name) => [name, Array.from({ length: instances }, take)])) as Record<ParticipantName, number[]>;
   const base: NodeJS.ProcessEnv = {
     PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: crashPoints ? 'test' : 'production', LOG_LEVEL: 'warn',
-    CONCORDAT_DATA_DIR: dataDir, KAFKA_BROKERS: options.brokers, KAFKA_TOPIC_PREFIX: id,
+    CONCORDAT_DATA_DIR: dataDir, KAFKA_BROKERS: options.brokers, KAFKA_TOPIC_PREFIX: id, ...(process.env.KAFKA_CLIENT === undefined ? {} : { KAFKA_CLIENT: process.env.KAFKA_CLIENT }),
     ...Object.fromEntries(DATABASES.map((name) => [`${name.toUpperCase()}_DATABASE_URL`, urls[name]])),
     ...Object.fromEntries(PARTICIPANTS.map((name) => [`${name.toUpperCase()}_URL`, at(participantPorts[name][0]!)])),
     COORDINATOR_URL: at(coordinatorPorts[0]!), STOREFRONT_PORT: String(storefrontPort),
