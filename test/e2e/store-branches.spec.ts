@@ -166,6 +166,32 @@ describe('the branch store', () => {
     }
   });
 
+  it('sends what has no parameters in one message with its like, and counts on one answer for it', async () => {
+    const one = await new DataSource({ type: 'postgres', url: (source.options as { url: string }).url, extra: { max: 1, pipeline: true } }).initialize();
+    try {
+      const client = await (one.driver as any).master.connect();
+      client.release();
+      let answers = 0;
+      client.connection.on('readyForQuery', () => answers++);
+      const txid = newTxid(0);
+      const spendAndSave = async (before: AnyBranchRow | null, after: AnyBranchRow): Promise<number> => {
+        const sum = answers;
+        await new TypeOrmBranchStore(one).transact(async (tx) => {
+          const [key, none] = [{ txid, branch: 1 }, { branches: [], acceptors: [], leaders: [] }];
+          await tx.load({ ...none, branches: [key] }, before === null ? { present: [], absent: [key] } : { present: [before], absent: [] });
+          await tx.savepoint(() => spend(tx.handle), 'unchecked');
+          await save(tx, [after]);
+        });
+        return answers - sum;
+      };
+      // BEGIN and SAVEPOINT; the handler's; RELEASE and, to find the row, the settings; ours; COMMIT.
+      expect([await spendAndSave(null, row(txid)), await spendAndSave(row(txid), row(txid, { state: 'committed' }))]).toEqual([5, 5]);
+      expect(await stored(txid)).toEqual([row(txid, { state: 'committed' })]);
+    } finally {
+      await one.destroy();
+    }
+  });
+
   it('holds loaded rows until the flush', async () => {
     const txid = newTxid(0);
     await store.transact(async (tx) => { await save(tx, [row(txid)]); });

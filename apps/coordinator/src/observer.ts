@@ -8,17 +8,17 @@ import type { CoordinatorMetrics } from './metrics/coordinator-metrics.js';
 /** Lets metrics, event streams, the webhook and the log know what the driver does. */
 export function observerOf(metrics: CoordinatorMetrics, hub: EventHub, alerts: Pick<Alerts, 'wake'> | null, logger: Logger): CoordinatorObserver {
   return {
-    begun: (view) => {
-      metrics.transactionBegun(view);
-      hub.publish('begun', view);
+    begun: ({ protocol, view }) => {
+      metrics.transactionBegun(protocol);
+      if (hub.size > 0) hub.publish('begun', view());
     },
     decided: (view) => {
       metrics.transactionDecided(view);
       hub.publish('decided', view);
     },
-    finished: (view) => {
-      metrics.transactionFinished(view);
-      hub.publish('finished', view);
+    finished: (glimpse) => {
+      metrics.transactionFinished(glimpse);
+      if (hub.size > 0) hub.publish('finished', glimpse.view());
     },
     attention: (view) => {
       metrics.needsAttention(view);

@@ -34,6 +34,8 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
   private readonly known = new KnownRows();
   /** Statements that were sent without waiting for their answer, in order. COMMIT does not succeed unless all of them have. */
   private readonly unanswered: Promise<unknown>[] = [];
+  /** Statements without parameters that are to be sent before anything else: the database answers each message it gets, so they go in one. */
+  private unsent: string[] = [];
   private savepoints = 0;
   /** Savepoints that handlers opened by beginning a transaction of their own. */
   private readonly nested: string[] = [];
@@ -50,7 +52,7 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
 
   async run<T>(work: (tx: this) => Promise<T>): Promise<T> {
     await this.runner.broadcaster.broadcast('BeforeTransactionStart');
-    void this.ask(BEGIN).then(() => { this.answered = true; }, () => undefined);
+    this.send(BEGIN);
     Object.assign(this.runner, { isTransactionActive: true, transactionDepth: 1, connect: () => this.connected(), ...this.nestedTransactions() });
     await this.runner.broadcaster.broadcast('AfterTransactionStart');
     try {
@@ -73,16 +75,16 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
     return {
       startTransaction: async () => {
         const name = `handler_${this.savepoints++}`;
-        await this.connection.query(`SAVEPOINT ${name}`);
+        await this.query(`SAVEPOINT ${name}`);
         this.nested.push(name);
       },
       commitTransaction: async () => {
-        await this.connection.query(`RELEASE SAVEPOINT ${this.nested.at(-1)}`);
+        await this.query(`RELEASE SAVEPOINT ${this.nested.at(-1)}`);
         this.nested.pop();
       },
       rollbackTransaction: async () => {
         const name = this.nested.pop();
-        if (name !== undefined) await this.connection.query(`ROLLBACK TO SAVEPOINT ${name}`);
+        if (name !== undefined) await this.query(`ROLLBACK TO SAVEPOINT ${name}`);
       },
     };
   }
@@ -93,6 +95,7 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
 
   /** TypeORM asks for the connection just before each statement; from there on it takes the same steps for all of them. */
   private async connected(): Promise<unknown> {
+    this.flush();
     this.onSent?.();
     this.onSent = null;
     return prepared(this.connection);
@@ -130,14 +133,15 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
     this.requireOurs();
     const name = `concordat_${this.savepoints++}`;
     this.send(`SAVEPOINT ${name}`);
+    this.flush();
     try {
       const result = await work();
       this.requireOurs();
       if (release === 'unchecked') this.send(`RELEASE SAVEPOINT ${name}`);
-      else await this.connection.query(`RELEASE SAVEPOINT ${name}`);
+      else await this.query(`RELEASE SAVEPOINT ${name}`);
       return result;
     } catch (error) {
-      await this.connection.query(`ROLLBACK TO SAVEPOINT ${name}`).catch((fault: unknown) => { this.broken ??= fault as Error; });
+      await this.query(`ROLLBACK TO SAVEPOINT ${name}`).catch((fault: unknown) => { this.broken ??= fault as Error; });
       throw error;
     }
   }
@@ -149,7 +153,7 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
   private async commit(): Promise<void> {
     this.requireOurs();
     await this.runner.broadcaster.broadcast('BeforeTransactionCommit');
-    const { command } = await this.connection.query('COMMIT');
+    const { command } = await this.query('COMMIT');
     Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
     if (command !== 'COMMIT') throw new Error('a handler caught an error of the database and went on: let it throw, or run the statement under a savepoint');
     await this.runner.broadcaster.broadcast('AfterTransactionCommit');
@@ -166,7 +170,7 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
     // Something of a handler's may still be running on this connection.
     if (this.nested.length > 0) this.discard();
     await this.runner.broadcaster.broadcast('BeforeTransactionRollback');
-    await this.connection.query('ROLLBACK');
+    await this.query('ROLLBACK');
     Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
     await this.runner.broadcaster.broadcast('AfterTransactionRollback');
   }
@@ -182,13 +186,33 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
     return failure === undefined || failure.code === IN_FAILED_TRANSACTION ? error : failure;
   }
 
-  /** Leaves in one write to the socket with everything else that is sent in this turn of the event loop. */
+  /** Leaves in one write to the socket with everything else that is sent in this turn of the event loop. Text leaves no later than the next statement. */
   private send(statement: string | Statement): void {
-    void this.ask(statement);
+    if (typeof statement === 'string') this.unsent.push(statement);
+    else void this.ask(statement);
   }
 
   /** As `send`, for whoever wants the answer. */
-  private ask(statement: string | Statement): Promise<Answer> {
+  private ask(statement: Statement): Promise<Answer> {
+    this.flush();
+    return this.issue(statement);
+  }
+
+  /** By itself: its failure is its caller's, not the transaction's. */
+  private query(text: string): Promise<Answer> {
+    this.flush();
+    return this.connection.query(text);
+  }
+
+  private flush(): void {
+    if (this.unsent.length === 0) return;
+    const text = this.unsent.join('; ');
+    this.unsent = [];
+    // BEGIN is in the first.
+    void this.issue(text).then(() => { this.answered = true; }, () => undefined);
+  }
+
+  private issue(statement: string | Statement): Promise<Answer> {
     if (!this.corked) this.cork();
     const answer = this.connection.query(statement).catch((fault: Error & { code?: string }) => { throw isRace(statement, fault) ? new BranchRaceError() : fault; });
     answer.catch(() => undefined);
@@ -214,7 +238,9 @@ function isRace(statement: string | Statement, fault: { readonly code?: string }
     || (fault.code === ROW_CHANGED && CHANGING_BRANCHES.has(statement.name));
 }
 
+/** What is expected is among the keys. */
 function without(keys: SiteKeys, { present, absent }: ExpectedBranches): SiteKeys {
+  if (present.length + absent.length === keys.branches.length) return { ...keys, branches: [] };
   const expected = new Set([...present, ...absent].map(branchKey));
   return { ...keys, branches: keys.branches.filter((key) => !expected.has(branchKey(key))) };
 }

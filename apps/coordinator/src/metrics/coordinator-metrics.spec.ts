@@ -17,7 +17,7 @@ const lines = async (name: string): Promise<string[]> => (await registry.metrics
 
 describe('metrics', () => {
   it('count by protocol and outcome; of a saga the outcome that its decision leads to', async () => {
-    metrics.transactionBegun(transactionView({ protocol: 'saga' }));
+    metrics.transactionBegun('saga');
     metrics.transactionDecided(transactionView({ protocol: 'saga', status: 'running', decision: 'COMMIT', decidedAtMs: 1 }));
     metrics.transactionDecided(transactionView({ protocol: 'saga', status: 'compensating', decision: 'ABORT', reason: { code: 'STEP_TIMEOUT' }, decidedAtMs: 1 }));
     metrics.transactionDecided(transactionView({ protocol: '3pc', status: 'aborted', decision: 'ABORT', reason: { code: 'CANCELLED' } }));

@@ -1,5 +1,5 @@
 import { PROTOCOL_NAMES, type ProtocolName } from '#libs/protocol';
-import type { CoordinatorDriver, CoordinatorStats, FlushStats, ParticipantLoad, TransactionView } from '#libs/runtime';
+import type { CoordinatorDriver, CoordinatorStats, FlushStats, Glimpse, ParticipantLoad, TransactionView } from '#libs/runtime';
 import { Counter, Gauge, Histogram, Registry } from '#libs/service';
 import type { OpenCounts } from './open-counts.js';
 import { OutcomeCounts, outcomeOf } from './outcome-counts.js';
@@ -81,9 +81,9 @@ export class CoordinatorMetrics {
     void [byState, oldest];
   }
 
-  transactionBegun(view: TransactionView): void {
-    this.begun.inc({ protocol: view.protocol });
-    this.counts.begun(view.protocol);
+  transactionBegun(protocol: ProtocolName): void {
+    this.begun.inc({ protocol });
+    this.counts.begun(protocol);
   }
 
   transactionDecided(view: TransactionView): void {
@@ -92,8 +92,8 @@ export class CoordinatorMetrics {
     if (view.decidedAtMs !== null) this.observePhase('decide', view.protocol, view.decidedAtMs - view.createdAtMs);
   }
 
-  transactionFinished(view: TransactionView): void {
-    if (view.finishedAtMs !== null && view.decidedAtMs !== null) this.observePhase('finish', view.protocol, view.finishedAtMs - view.decidedAtMs);
+  transactionFinished({ protocol, decidedAtMs, finishedAtMs }: Glimpse): void {
+    if (finishedAtMs !== null && decidedAtMs !== null) this.observePhase('finish', protocol, finishedAtMs - decidedAtMs);
   }
 
   needsAttention(view: TransactionView): void {

@@ -33,7 +33,7 @@ export interface KafkaOptions {
   readonly sessionTimeoutMs?: number;
   /** A member also hears of a rebalance by its next heartbeat, and all others wait for it until then. Default 250. */
   readonly heartbeatMs?: number;
-  /** How long the broker may hold an empty read. Default 5,000; with kafkajs, whose heartbeats wait for it, 100 and never more than `heartbeatMs`. */
+  /** How long the broker may hold an empty read. Default 5,000; with kafkajs, whose heartbeats wait for it, 250 and never more than `heartbeatMs`. */
   readonly fetchWaitMs?: number;
   /** Default 1,000. */
   readonly saveOffsetsEveryMs?: number;

@@ -4,7 +4,7 @@ import { GIVEN_UP } from './given-up.js';
 import type { Decide, Round, Rounds } from './round.js';
 import type { Stepper } from './stepper.js';
 import type { Transaction } from './transaction.js';
-import { viewOf } from './view.js';
+import { glimpseOf, viewOf } from './view.js';
 
 export interface Landing {
   /** Steps owe their records to the open one. */
@@ -75,7 +75,7 @@ function answerBegin(transaction: Transaction, { duplicates }: CoordinatorFlushR
   }
   context.counters.begun++;
   begin?.resolve({ kind: 'begun', txid: transaction.txid });
-  context.observer.begun(viewOf(transaction));
+  context.observer.begun(glimpseOf(transaction));
 }
 
 /** If its caller gave up while the store was out of reach, nobody was asked for anything yet, and it must end without ever committing. */

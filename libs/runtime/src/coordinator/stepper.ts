@@ -7,7 +7,7 @@ import type { Owed, Round } from './round.js';
 import type { Shard } from './shard.js';
 import { Timeline } from './timeline.js';
 import type { EndRecord, PendingBegin, Transaction } from './transaction.js';
-import { outcomeOf, viewOf } from './view.js';
+import { glimpseOf, outcomeOf, viewOf } from './view.js';
 
 /**
  * Drives the pure machines and keeps their promise to the world: records into the round, messages and timers once nothing of the
@@ -103,17 +103,17 @@ export class Stepper {
     timers.cancelKey(transaction.txid);
     transaction.isFinished = true;
     transaction.shown = transaction.state;
-    const view = viewOf(transaction);
-    this.reveal(transaction, view);
+    this.reveal(transaction);
     counters.finished++;
     lingering.add(transaction);
-    observer.finished(view);
+    observer.finished(glimpseOf(transaction));
   }
 
   /** The state as stepped may be seen, its decision too. */
-  reveal(transaction: Transaction, view: TransactionView | null = null): void {
+  reveal(transaction: Transaction): void {
     const { table, waiters, observer, counters } = this.context;
     const { protocol, state } = transaction;
+    let view: TransactionView | null = null;
     const isNews = !transaction.isDecided && protocol.isDecided(state);
     transaction.shown = state;
     if (isNews) {

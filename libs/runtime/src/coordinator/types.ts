@@ -1,4 +1,4 @@
-import type { Acceptors, BranchSpec, Json, SagaStepSpec, Txid } from '#libs/protocol';
+import type { Acceptors, BranchSpec, Json, ProtocolName, SagaStepSpec, Txid } from '#libs/protocol';
 import type { Idempotency, TransactionView } from '../ports.js';
 
 interface Request {
@@ -29,11 +29,20 @@ export type BeginResult =
   | { readonly kind: 'begun'; readonly txid: Txid }
   | { readonly kind: 'duplicate'; readonly txid: Txid; readonly requestHash: string };
 
+/** Enough for most who are told of a transaction; the rest is made for whoever asks, at once, for it. */
+export interface Glimpse {
+  readonly protocol: ProtocolName;
+  readonly decidedAtMs: number | null;
+  readonly finishedAtMs: number | null;
+  readonly view: () => TransactionView;
+}
+
 /** Told after the fact, synchronously; must be quick. What it throws is reported to `error`. */
 export interface CoordinatorObserver {
-  begun(view: TransactionView): void;
+  begun(glimpse: Glimpse): void;
+  /** The view is there: whoever waits for the decision is answered with it. */
   decided(view: TransactionView): void;
-  finished(view: TransactionView): void;
+  finished(glimpse: Glimpse): void;
   /** A saga has come to need a person, and that is durable. */
   attention(view: TransactionView): void;
   flushed(stats: FlushStats): void;

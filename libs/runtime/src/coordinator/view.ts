@@ -6,6 +6,7 @@ import type { Facts } from './protocols/protocol.js';
 import { sagaProgress } from './protocols/saga.js';
 import { stateOf } from './protocols/three-phase-commit.js';
 import type { Transaction } from './transaction.js';
+import type { Glimpse } from './types.js';
 
 /** What the transaction's readers may know: never an outcome or an end that is not durable. */
 export function viewOf({ protocol, shown, row, isDecided, isFinished, resolved }: Transaction): TransactionView {
@@ -14,6 +15,13 @@ export function viewOf({ protocol, shown, row, isDecided, isFinished, resolved }
   const { reports, attention } = facts;
   if (!isDecided) return makeView(row, { decision: null, reason: null, reports, decidedAtMs: null, finishedAtMs: null, attention }, null);
   return makeView(row, facts.finishedAtMs === null ? facts : { ...facts, finishedAtMs: null }, null);
+}
+
+/** The times are those of the view. */
+export function glimpseOf(transaction: Transaction): Glimpse {
+  const { protocol, shown, isDecided, isFinished } = transaction;
+  const { decidedAtMs, finishedAtMs } = protocol.facts(shown);
+  return { protocol: protocol.name, decidedAtMs: isDecided ? decidedAtMs : null, finishedAtMs: isFinished ? finishedAtMs : null, view: () => viewOf(transaction) };
 }
 
 /** The same of a transaction as the tables have it, whoever owns it. */

@@ -240,8 +240,7 @@ export class Book {
   }
 
   private dropDoubt(id: string): void {
-    if (!this.doubts.delete(id)) return;
-    for (const name of ['inquire', 'resolve', 'in-doubt'] as const) this.timers.cancel(id, name);
+    if (this.doubts.delete(id)) this.timers.cancelKey(id);
   }
 
   private park(id: string, { txid, branch }: AnyBranchRow, { action, operation, again, error }: FailedDecision): void {

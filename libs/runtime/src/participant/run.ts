@@ -74,8 +74,8 @@ export class Run {
   private failure: FailedDecision | null = null;
   private retried = false;
   private handlerCalls = 0;
-  private readonly messages: Envelope[] = [];
-  private readonly timers: TimerChange<TimerName>[] = [];
+  private messages: readonly Envelope[] = [];
+  private timers: readonly TimerChange<TimerName>[] = [];
   private readonly skipped: { input: RoleInput; error: unknown }[] = [];
 
   constructor(
@@ -153,8 +153,8 @@ export class Run {
       this.row = row;
       this.isWritten = true;
     }
-    for (const envelope of messages) if (!this.context.post(envelope)) this.messages.push(envelope);
-    this.timers.push(...timers);
+    this.messages = join(this.messages, messages.filter((envelope) => !this.context.post(envelope)));
+    this.timers = join(this.timers, timers);
   }
 
   private callOf(run: NonNullable<Effects['run']>): HandlerCall {
@@ -169,4 +169,10 @@ export class Run {
     if (!applies(action)) return false;
     return this.failure !== null || (!isRetry && this.context.isParked(this.id));
   }
+}
+
+/** Most have one step only, whose effects need no copy. */
+function join<T>(some: readonly T[], more: readonly T[]): readonly T[] {
+  if (more.length === 0) return some;
+  return some.length === 0 ? more : [...some, ...more];
 }

@@ -1,5 +1,5 @@
-import type { Envelope, Txid } from '#libs/protocol';
-import type { BranchStore, BranchTransaction, Clock, SiteRows } from '../ports.js';
+import type { AcceptorRow, Envelope, Txid } from '#libs/protocol';
+import type { AnyBranchRow, BranchStore, BranchTransaction, Clock, LeaderRow, SiteRows } from '../ports.js';
 import { checkExpected, expectationsOf, type Expectation } from './expectations.js';
 import { branchId, idOf, type SiteKey } from './keys.js';
 import type { Roles } from './roles/index.js';
@@ -47,11 +47,11 @@ export function runUnit<Handle>(
   works: readonly Work[], context: UnitContext<Handle>, trial: Trial, condemned: { readonly error: unknown } | null, trusting: boolean,
 ): Promise<readonly Outcome[]> {
   return context.store.transact(async (tx) => {
-    const keys = keysOf(works, context.config.name);
+    const beside = besideOf(works, context.config.name);
     const expected = trusting ? expectationsOf(works, context) : null;
-    const rows = rowsById(await tx.load(loadOf(keys.values()), expected ?? undefined));
+    const rows = rowsById(await tx.load(loadOf(works, beside), expected ?? undefined));
     trial.loaded = expected === null;
-    const runs = runsOf(works, keys, rows, context);
+    const runs = runsOf(works, beside, rows, context);
     const run = condemned === null
       ? (calls: readonly HandlerCall[]) => runHandlers(tx, calls, context, trial)
       : async (calls: readonly HandlerCall[]) => calls.map((): HandlerResult => ({ ok: false, error: condemned.error }));
@@ -63,20 +63,21 @@ export function runUnit<Handle>(
   });
 }
 
-/** The keys of the works, and of machines beside them that will be spoken to. */
-function keysOf(works: readonly Work[], name: string): ReadonlyMap<string, SiteKey> {
-  const keys = new Map(works.map(({ id, key }) => [id, key]));
+/** Machines beside those of the works that will be spoken to. */
+function besideOf(works: readonly Work[], name: string): readonly Work[] {
+  const found = new Map<string, Work>();
   for (const { inputs } of works) {
     for (const { input } of inputs) {
-      const beside = acceptorBeside(input, name);
-      if (beside !== null) keys.set(idOf(beside), beside);
+      const key = acceptorBeside(input, name);
+      if (key !== null) found.set(idOf(key), { id: idOf(key), key, inputs: [] });
     }
   }
-  return keys;
+  if (found.size > 0) for (const { id } of works) found.delete(id);
+  return [...found.values()];
 }
 
 function runsOf<Handle>(
-  works: readonly Work[], keys: ReadonlyMap<string, SiteKey>, rows: ReadonlyMap<string, Row>, { roles, clock, config, isParked, recall }: UnitContext<Handle>,
+  works: readonly Work[], beside: readonly Work[], rows: ReadonlyMap<string, Row>, { roles, clock, config, isParked, recall }: UnitContext<Handle>,
 ): ReadonlyMap<string, Run> {
   const runs = new Map<string, Run>();
   const post = (envelope: Envelope): boolean => {
@@ -87,8 +88,7 @@ function runsOf<Handle>(
     return true;
   };
   const context = { roles, nowMs: clock.now(), isParked, post };
-  const inputs = new Map(works.map((work) => [work.id, work.inputs]));
-  for (const [id, key] of keys) runs.set(id, new Run(id, key, inputs.get(id) ?? [], rows.get(id) ?? null, recall(id), context));
+  for (const some of [works, beside]) for (const { id, key, inputs } of some) runs.set(id, new Run(id, key, inputs, rows.get(id) ?? null, recall(id), context));
   return runs;
 }
 
@@ -121,11 +121,13 @@ async function runHandlers<Handle>(
 
 // ---------------------------------------------------------------- rows
 
-function loadOf(keys: Iterable<SiteKey>) {
+function loadOf(works: readonly Work[], beside: readonly Work[]) {
   const load = { branches: [] as Extract<SiteKey, { role: 'branch' }>[], acceptors: [] as SiteKey['txid'][], leaders: [] as SiteKey['txid'][] };
-  for (const key of keys) {
-    if (key.role === 'branch') load.branches.push(key);
-    else load[key.role === 'acceptor' ? 'acceptors' : 'leaders'].push(key.txid);
+  for (const some of [works, beside]) {
+    for (const { key } of some) {
+      if (key.role === 'branch') load.branches.push(key);
+      else load[key.role === 'acceptor' ? 'acceptors' : 'leaders'].push(key.txid);
+    }
   }
   return load;
 }
@@ -139,10 +141,12 @@ function rowsById({ branches, acceptors, leaders }: SiteRows): ReadonlyMap<strin
 }
 
 function writtenBy(outcomes: readonly Outcome[]): SiteRows {
-  const written = outcomes.flatMap((outcome) => (outcome.written && outcome.row !== null ? [outcome.row] : []));
-  return {
-    branches: written.flatMap((each) => (each.table === 'branches' ? [each.row] : [])),
-    acceptors: written.flatMap((each) => (each.table === 'acceptors' ? [each.row] : [])),
-    leaders: written.flatMap((each) => (each.table === 'leaders' ? [each.row] : [])),
-  };
+  const rows = { branches: [] as AnyBranchRow[], acceptors: [] as AcceptorRow[], leaders: [] as LeaderRow[] };
+  for (const { written, row } of outcomes) {
+    if (!written || row === null) continue;
+    if (row.table === 'branches') rows.branches.push(row.row);
+    else if (row.table === 'acceptors') rows.acceptors.push(row.row);
+    else rows.leaders.push(row.row);
+  }
+  return rows;
 }

@@ -1,5 +1,5 @@
 import { CoordinatorDriver } from '../coordinator/driver.js';
-import type { BeginRequest, CoordinatorObserver, CoordinatorOptions, FlushStats } from '../coordinator/types.js';
+import type { BeginRequest, CoordinatorObserver, CoordinatorOptions, FlushStats, Glimpse } from '../coordinator/types.js';
 import type { Announce, SagaStepKind, SagaStepSpec, Txid } from '#libs/protocol';
 import type { TransactionView } from '../ports.js';
 import { FakeBus, willing } from './fake-bus.js';
@@ -16,16 +16,16 @@ export class Journal implements CoordinatorObserver {
   readonly fencedShards: number[] = [];
   readonly errors: { readonly error: unknown; readonly context: string }[] = [];
 
-  begun(view: TransactionView): void {
-    this.begunTxids.push(view.txid);
+  begun({ view }: Glimpse): void {
+    this.begunTxids.push(view().txid);
   }
 
   decided(view: TransactionView): void {
     this.decidedViews.push(view);
   }
 
-  finished(view: TransactionView): void {
-    this.finishedViews.push(view);
+  finished({ view }: Glimpse): void {
+    this.finishedViews.push(view());
   }
 
   attention(view: TransactionView): void {

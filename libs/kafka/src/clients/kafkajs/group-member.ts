@@ -3,8 +3,8 @@ import type { InboxRecord } from '../../inbox/dead-letter.js';
 import type { TransportLogger } from '../../logger.js';
 import type { GroupMember, MemberEvents, MemberOptions, PartitionOffset } from '../client.js';
 
-/** kafkajs sends heartbeats between reads only. */
-const FETCH_WAIT_MS = 100;
+/** kafkajs sends heartbeats between reads only: the default interval of these, so that each empty read is followed by one. */
+const FETCH_WAIT_MS = 250;
 
 /**
  * One kafkajs consumer. kafkajs stops for good on errors that it takes for permanent ("coordinator is loading" after a
