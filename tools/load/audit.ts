@@ -116,7 +116,7 @@ async function auditExtras(coordinator: ShopDatabases['coordinator'], extras: Re
   const audited = await Promise.all([...extras].map(async ([name, pool]) => {
     const { rows: asked } = await coordinator.query<AskedOfExtra>(`
       SELECT b.txid, b.protocol = 'saga' AS saga, e.outcome,
-             (SELECT coalesce(jsonb_agg(place - 1), '[]') FROM jsonb_array_elements(b.branches) WITH ORDINALITY AS a (branch, place) WHERE branch ->> 'participant' = $1) AS branches
+             (SELECT coalesce(jsonb_agg(place - 1), '[]') FROM json_array_elements(b.branches) WITH ORDINALITY AS a (branch, place) WHERE branch ->> 'participant' = $1) AS branches
         FROM tx_begin b LEFT JOIN tx_end e ON e.txid = b.txid WHERE b.participants @> ARRAY[$1]::text[]`, [name]);
     const { rows } = await pool.query<ExtraBranch>('SELECT txid, branch, state FROM concordat_branch');
     const { rows: [supply] } = await pool.query<{ free: string; held: string }>(`
