@@ -1,7 +1,7 @@
 // Does it matter what has gathered? One stack with millions of finished transactions and thousands that a crash left open, one that is empty.
 import { setTimeout as sleep } from 'node:timers/promises';
 import path from 'node:path';
-import { createPool } from '#libs/postgres';
+import { createPool, UNDECIDED } from '#libs/postgres';
 import { openDataDir } from '../stack/data-dir.ts';
 import { type Database, DATABASES } from '../start/settings.ts';
 import { auditFilled, AUDITED_SCHEMA, makeAuditedViews } from './filled-audit.ts';
@@ -73,7 +73,7 @@ async function allResumed({ coordinator, ...participants }: Databases, signal: A
   for (const deadline = Date.now() + RESUME_LIMIT_MS; !signal.aborted; await sleep(50)) {
     const counts = await Promise.all([
       coordinator.query<{ n: number }>('SELECT count(*)::float8 AS n FROM tx_open'),
-      ...Object.values(participants).map((pool) => pool.query<{ n: number }>("SELECT count(*)::float8 AS n FROM concordat_branch WHERE state IN ('prepared', 'pre-committed', 'pre-aborted')")),
+      ...Object.values(participants).map((pool) => pool.query<{ n: number }>(`SELECT count(*)::float8 AS n FROM concordat_branch WHERE ${UNDECIDED}`)),
     ]);
     const left = counts.reduce((sum, { rows }) => sum + rows[0]!.n, 0);
     if (left === 0) return;

@@ -16,6 +16,7 @@ export { idempotencyKeys } from './sql/idempotency-keys.js';
 export type { DecidedCursor } from './sql/decided-since.js';
 export type { TransactionFilter, TransactionPage } from './sql/list-transactions.js';
 export { type ShardInfo, shardList } from './sql/shards.js';
+export { UNDECIDED } from './sql/branches.js';
 export { firstUuidAt } from './sql/txid-range.js';
 export { decodeTimeline } from './timeline.js';
 export * from './transaction-reader.js';

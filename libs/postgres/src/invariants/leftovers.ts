@@ -1,4 +1,5 @@
 import type { Txid } from '#libs/protocol';
+import { UNDECIDED } from '../sql/branches.js';
 import { hasTable } from './load.js';
 import { check, type InvariantCheck, type Offender, type Queryable, type ShopDatabases } from './types.js';
 
@@ -17,7 +18,7 @@ export async function nothingIsLeft(databases: ShopDatabases): Promise<Invariant
   const locks: Offender[] = [];
   for (const [name, database] of Object.entries(databases) as [keyof ShopDatabases, Queryable][]) {
     if (name !== 'coordinator') {
-      const { rows } = await database.query<{ txid: Txid; state: string }>("SELECT txid, state FROM concordat_branch WHERE state IN ('prepared', 'pre-committed', 'pre-aborted')");
+      const { rows } = await database.query<{ txid: Txid; state: string }>(`SELECT txid, state FROM concordat_branch WHERE ${UNDECIDED}`);
       prepared.push(...rows.map(({ txid, state }) => ({ txid, what: `${state} at ${name}` })));
     }
     const { rows: xacts } = await database.query<{ gid: string }>('SELECT gid FROM pg_prepared_xacts WHERE database = current_database()');

@@ -2,7 +2,7 @@ import { shardOf, type Txid } from '#libs/protocol';
 import type { BeginRow, Idempotency, Spec } from '#libs/runtime';
 import type { Operation } from '../pipeline.js';
 import type { SagaSettings } from '../stored-transaction.js';
-import { json, jsonOrNull, lines, linesOf, plainArray, textArray, textOrNullArray } from './encode.js';
+import { json, jsonOrNull, lines, linesOf, plainArray, textArray } from './encode.js';
 import { HELD } from './fence.js';
 import { inOrder, type Part } from './part.js';
 
@@ -18,7 +18,7 @@ export function keyedBegins(begins: readonly BeginRow[]): readonly KeyedBegin[] 
 /** First come, first served; in key order, so that two flushes with the same keys cannot deadlock. */
 export function claimKeys(begins: readonly KeyedBegin[]): Part {
   return {
-    values: [textOrNullArray(begins.map((b) => b.idempotency.key)), plainArray(begins.map((b) => b.txid)), textOrNullArray(begins.map((b) => b.idempotency.requestHash))],
+    values: [textArray(begins.map((b) => b.idempotency.key)), plainArray(begins.map((b) => b.txid)), textArray(begins.map((b) => b.idempotency.requestHash))],
     text: ([keys, txids, hashes]) => `
       claimed AS (
         INSERT INTO idempotency_key (key, txid, request_hash)
@@ -40,7 +40,7 @@ export function insertBegins(rows: readonly BeginRow[], isKeyed: boolean): Part 
       plainArray(begins.map((b) => b.spec.createdAtMs)), plainArray(begins.map((b) => b.spec.deadlineMs)), plainArray(begins.map((b) => b.spec.waitFor)),
       lines(begins.map((b) => json(partsOf(b.spec)))), lines(begins.map((b) => participants(b.spec))),
       lines(begins.map((b) => (b.acceptors.length === 0 ? null : textArray(b.acceptors)))), lines(begins.map((b) => jsonOrNull(sagaSettings(b.spec)))),
-      lines(begins.map((b) => jsonOrNull(b.metadata))), textOrNullArray(begins.map((b) => b.idempotency?.key ?? null)),
+      lines(begins.map((b) => jsonOrNull(b.metadata))), textArray(begins.map((b) => b.idempotency?.key ?? null)),
     ],
     text: ([txids, shards, protocols, created, deadlines, waits, branches, names, acceptors, sagas, metadata, keys]) => `
       begun AS (

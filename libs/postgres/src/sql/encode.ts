@@ -8,18 +8,13 @@ export function jsonOrNull(value: unknown): string | null {
   return value === null || value === undefined ? null : JSON.stringify(value);
 }
 
-/** Array literal, for arrays of arrays of different lengths, which `unnest` would otherwise flatten. */
-export function textArray(items: readonly string[]): string {
-  return `{${items.map((item) => `"${item.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
-}
-
 /** Array literal of what needs no quotes: uuids, numbers, words of this code. */
 export function plainArray(items: readonly (string | number | boolean)[]): string {
   return `{${items.join(',')}}`;
 }
 
-/** Array literal of any text, escaped only where it has to be. */
-export function textOrNullArray(items: readonly (string | null)[]): string {
+/** Array literal of any text, escaped only where it has to be; also for arrays of arrays of different lengths, which `unnest` would otherwise flatten. */
+export function textArray(items: readonly (string | null)[]): string {
   let literal = '{';
   for (const item of items) {
     if (literal.length > 1) literal += ',';

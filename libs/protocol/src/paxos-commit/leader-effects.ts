@@ -1,6 +1,6 @@
 /** What the leader's rules do: each effect gives the next state and what is owed for it. The rules are in leader.ts. */
 import { backoffAt } from '../backoff.js';
-import type { Ready, TimerChange } from '../machine.js';
+import { NOTHING_OWED, type Ready, type TimerChange } from '../machine.js';
 import type { Envelope, OutcomeStatus, Reason } from '../messages.js';
 import { ReasonCode } from '../messages.js';
 import type { TransactionSpec } from '../two-phase-commit/types.js';
@@ -16,8 +16,6 @@ export interface LeaderContext {
 type Outgoing = ToPaxosParticipant | ToAcceptor;
 type Sent = Envelope<Outgoing, PaxosAddress>;
 type Owed = Partial<Ready<PaxosLeaderRecord, Outgoing, PaxosLeaderTimer, PaxosAddress>>;
-
-const NONE: readonly never[] = [];
 
 /** A recovery leader found no vote of some branch in any instance that it read. */
 export const VOTE_NOT_FOUND = 'VOTE_NOT_FOUND';
@@ -242,5 +240,5 @@ function resendTimer(attempt: number, { nowMs, config }: LeaderContext): TimerCh
 }
 
 function step(state: PaxosLeaderState, owed: Owed): PaxosLeaderStep {
-  return { state, ready: { records: owed.records ?? NONE, messages: owed.messages ?? NONE, timers: owed.timers ?? NONE } };
+  return { state, ready: { records: owed.records ?? NOTHING_OWED.records, messages: owed.messages ?? NOTHING_OWED.messages, timers: owed.timers ?? NOTHING_OWED.timers } };
 }

@@ -1,7 +1,7 @@
 /** What the coordinator's rules do: each effect gives the next state and what is owed for it. The rules are in coordinator.ts. */
 import type { Decision, Envelope, OnePhaseOutcome, Reason, ToParticipant } from '../messages.js';
 import { ReasonCode } from '../messages.js';
-import type { Ready, TimerChange } from '../machine.js';
+import { NOTHING_OWED, type Ready, type TimerChange } from '../machine.js';
 import { backoffAt } from '../backoff.js';
 import { blankProgress, branchesWhere, refusal, replaceBranch } from './progress.js';
 import type { CoordinatorConfig, CoordinatorRecord, CoordinatorState, CoordinatorStep, CoordinatorTimer, TransactionSpec } from './types.js';
@@ -16,8 +16,6 @@ export interface Sent {
   readonly state: CoordinatorState;
   readonly messages: readonly Envelope<ToParticipant>[];
 }
-
-const NONE: readonly never[] = [];
 
 type Owed = Partial<Ready<CoordinatorRecord, ToParticipant, CoordinatorTimer>>;
 
@@ -191,5 +189,5 @@ function end(state: CoordinatorState, owed: Omit<Owed, 'records'>, { nowMs }: Co
 }
 
 function step(state: CoordinatorState, owed: Owed): CoordinatorStep {
-  return { state, ready: { records: owed.records ?? NONE, messages: owed.messages ?? NONE, timers: owed.timers ?? NONE } };
+  return { state, ready: { records: owed.records ?? NOTHING_OWED.records, messages: owed.messages ?? NOTHING_OWED.messages, timers: owed.timers ?? NOTHING_OWED.timers } };
 }
