@@ -141,7 +141,8 @@ async function makeProcesses(options: ClusterOptions, servers: { readonly postgr
       env: {
         PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: 'production', LOG_LEVEL: 'info', TRANSPORT: 'kafka',
         CONCORDAT_DATA_DIR: dataDir.path, INSTANCE_ID: name, KAFKA_BROKERS: way === undefined ? servers.kafka.brokers : `127.0.0.1:${way.listener.advertisedPort}`,
-        [`${variables}_DATABASE_URL`]: database.href, [`${variables}_PORT`]: String(port), ...options.env,
+        [`${variables}_DATABASE_URL`]: database.href, [`${variables}_PORT`]: String(port),
+        ...(process.env.KAFKA_CLIENT === undefined ? {} : { KAFKA_CLIENT: process.env.KAFKA_CLIENT }), ...options.env,
       },
     }));
   }

@@ -42,6 +42,7 @@ npm run chaos -- slow-participant [options]    one participant slow, then dead: 
 
 Two coordinators and two instances of each participant run against real PostgreSQL and Kafka, each through TCP proxies of its own.
 Faults: kill -9, SIGTERM and SIGSTOP of processes, ends and crashes of both servers, connections cut, frozen and delayed; several at once now and then.
+The variable KAFKA_CLIENT (kafkajs, platformatic) is handed to all services.
 Exit code: 0 nothing found, 1 violations (or growth, or a neighbour that was slowed), 2 wrong options, 130 interrupted.
 `;
 
