@@ -174,19 +174,46 @@ describe('the branch store', () => {
       let answers = 0;
       client.connection.on('readyForQuery', () => answers++);
       const txid = newTxid(0);
-      const spendAndSave = async (before: AnyBranchRow | null, after: AnyBranchRow): Promise<number> => {
+      const spendAndSave = async (before: AnyBranchRow | null, after: AnyBranchRow, beside?: AnyBranchRow): Promise<number> => {
         const sum = answers;
         await new TypeOrmBranchStore(one).transact(async (tx) => {
-          const [key, none] = [{ txid, branch: 1 }, { branches: [], acceptors: [], leaders: [] }];
+          const [key, none] = [{ txid: after.txid, branch: 1 }, { branches: [], acceptors: [], leaders: [] }];
           await tx.load({ ...none, branches: [key] }, before === null ? { present: [], absent: [key] } : { present: [before], absent: [] });
           await tx.savepoint(() => spend(tx.handle), 'unchecked');
-          await save(tx, [after]);
+          await save(tx, beside === undefined ? [after] : [after, beside]);
         });
         return answers - sum;
       };
       // BEGIN and SAVEPOINT; the handler's; RELEASE and, to find the row, the settings; ours; COMMIT.
       expect([await spendAndSave(null, row(txid)), await spendAndSave(row(txid), row(txid, { state: 'committed' }))]).toEqual([5, 5]);
       expect(await stored(txid)).toEqual([row(txid, { state: 'committed' })]);
+      // Both a new row and a changed one.
+      const [old, next] = [row(newTxid(0)), row(newTxid(0))];
+      await spendAndSave(null, old);
+      expect(await spendAndSave(old, { ...old, state: 'committed' } as AnyBranchRow, next)).toBe(6);
+    } finally {
+      await one.destroy();
+    }
+  });
+
+  it('plans what finds its rows once per connection, and a handler\'s statements as the server is set', async () => {
+    const one = await new DataSource({ type: 'postgres', url: (source.options as { url: string }).url, extra: { max: 1, pipeline: true } }).initialize();
+    try {
+      const single = new TypeOrmBranchStore(one);
+      const settings: unknown[] = [];
+      for (let i = 0; i < 3; i++) {
+        const present = row(newTxid(0));
+        await single.transact((tx) => save(tx, [present]));
+        await single.transact(async (tx) => {
+          await tx.load({ branches: [{ txid: present.txid, branch: 1 }, { txid: present.txid, branch: 2 }], acceptors: [], leaders: [] }, { present: [present], absent: [] });
+          settings.push(...(await tx.handle.query("SELECT current_setting('plan_cache_mode') AS plans, current_setting('enable_seqscan') AS scans")));
+          await save(tx, [{ ...present, state: 'committed' } as AnyBranchRow]);
+        });
+      }
+      expect(settings).toEqual(Array.from({ length: 3 }, () => ({ plans: 'auto', scans: 'on' })));
+      expect(await one.query("SELECT name, custom_plans::int AS custom FROM pg_prepared_statements WHERE name IN ('load-branches', 'decide-branch') ORDER BY name")).toEqual([
+        { name: 'decide-branch', custom: 0 }, { name: 'load-branches', custom: 0 },
+      ]);
     } finally {
       await one.destroy();
     }

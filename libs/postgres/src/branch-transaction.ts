@@ -24,7 +24,7 @@ export interface Connection {
 }
 
 /** Ends INDEXES_ONLY, which is for our own statements: a handler's are planned with the server's settings. */
-const AS_BEFORE = 'SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT';
+const AS_BEFORE = 'SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL plan_cache_mode = DEFAULT';
 const IN_FAILED_TRANSACTION = '25P02';
 const UNIQUE_VIOLATION = '23505';
 
@@ -123,10 +123,9 @@ export class TypeOrmBranchTransaction implements BranchTransaction<EntityManager
   /** Resolves at once: the rows are written together with COMMIT. */
   async save(rows: SiteRows): Promise<void> {
     const { inserting, finding } = this.known.write(rows);
-    for (const statement of inserting) this.send(statement);
-    if (finding.length === 0) return;
-    this.send(INDEXES_ONLY);
-    for (const statement of finding) this.send(statement);
+    // Ahead of all of them: in one message with the release of the savepoint.
+    if (finding.length > 0) this.send(INDEXES_ONLY);
+    for (const statement of [...inserting, ...finding]) this.send(statement);
   }
 
   async savepoint<T>(work: () => Promise<T>, release?: 'unchecked'): Promise<T> {
