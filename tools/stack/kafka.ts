@@ -52,13 +52,15 @@ function properties(logDir: string, ports: Ports, proxied: readonly ProxiedListe
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 1000,
     'broker.session.timeout.ms': 1500,
-    'broker.heartbeat.interval.ms': 300,
+    'broker.heartbeat.interval.ms': 500,
     'offsets.topic.num.partitions': 1,
     'transaction.state.log.num.partitions': 1,
     'log.cleaner.dedupe.buffer.size': 8_388_608,
     // Every thread more is one more to be woken up on the way of a request: with 3 and 8, as by default, small ones cost 1.4 times as much CPU.
     'num.network.threads': 1,
     'num.io.threads': 1,
+    // All groups are in the one partition of the offsets topic, so only one thread ever has work; the others would only look for it.
+    'group.coordinator.threads': 1,
     // No record of nothing every 500 ms, which is for those who watch how far followers are behind.
     'metadata.max.idle.interval.ms': 0,
     'auto.create.topics.enable': false,
@@ -154,7 +156,7 @@ class Broker {
       command: () => ({
         command: this.java.command,
         args: [
-          '-Xms128m', '-Xmx256m', '-XX:+UseSerialGC', ...(this.isLasting ? [] : ['-XX:TieredStopAtLevel=1']), ...this.archiveFlags(),
+          '-Xms128m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:-UsePerfData', ...(this.isLasting ? [] : ['-XX:TieredStopAtLevel=1']), ...this.archiveFlags(),
           '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info', '-Dorg.slf4j.simpleLogger.showDateTime=true',
           '-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS', '-cp', this.classPath, 'kafka.Kafka', this.config,
         ],

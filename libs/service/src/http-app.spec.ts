@@ -316,6 +316,14 @@ describe('health and metrics', () => {
     expect((await call('GET', '/metrics', { headers: { 'x-forwarded-for': '10.0.0.1' }, token: tokens.read })).status).toBe(200);
   });
 
+  it('looks at the event loop ten times a second, not more often: each look wakes up a process that rests', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 350));
+    const { body } = await call('GET', '/metrics');
+    const lookedEverySeconds = Number(/^nodejs_eventloop_lag_min_seconds (\S+)$/m.exec(body)?.[1]);
+    expect(lookedEverySeconds).toBeGreaterThan(0.05);
+    expect(lookedEverySeconds).toBeLessThan(1);
+  });
+
   it('is ready only while every check passes', async () => {
     expect((await call('GET', '/health/live')).status).toBe(200);
     let up = true;

@@ -10,10 +10,13 @@ export { Counter, Gauge, Histogram, Registry } from 'prom-client';
 /** Injection token of the Authenticator. */
 export const AUTHENTICATOR = Symbol('AUTHENTICATOR');
 
+/** How often the event loop's delay is looked at, which wakes up an idle process each time. A loop that stands still for longer is always noticed. */
+const LOOP_DELAY_PRECISION_MS = 100;
+
 /** Each application has a registry of its own: in the single-process mode five of them live side by side. */
 function createRegistry(): Registry {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_DELAY_PRECISION_MS });
   return registry;
 }
 

@@ -3,6 +3,7 @@ import tls from 'node:tls';
 import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type RetryOptions, type SASLOptions } from 'kafkajs';
 import type { TransportLogger } from '../../logger.js';
 import type { Settings } from '../../connection/options.js';
+import { mendRequestQueue } from './request-queue.js';
 
 const KEEP_ALIVE_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 1_500;
@@ -16,6 +17,7 @@ export const FEW_RETRIES: RetryOptions = { retries: 2, initialRetryTime: 60, max
 export const NO_RETRY: RetryOptions = { retries: 0, initialRetryTime: 60, maxRetryTime: 60 };
 
 export function connectKafkajs(settings: Settings): Kafka {
+  mendRequestQueue();
   return new Kafka({
     clientId: settings.clientId,
     brokers: [...settings.brokers],

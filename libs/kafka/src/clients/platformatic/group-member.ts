@@ -11,6 +11,8 @@ const FETCH_WAIT_MS = 5_000;
 const PROTOCOL_TYPE = 'consumer';
 const COORDINATOR_ATTEMPTS = 10;
 const NEVER_SAVED = -1n;
+/** A member without others sends that many heartbeats in the time of its session, if not fewer: nobody stands still until it hears of a rebalance but who has just come. */
+const LONE_HEARTBEATS = 4;
 
 /**
  * A member by the classic group protocol. Heartbeats, offsets and joins have one connection, and reads have others, so that a
@@ -22,6 +24,8 @@ export class PlatformaticMember implements GroupMember {
   private memberId = '';
   private generation = -1;
   private isJoining = true;
+  /** Of this generation. */
+  private isAlone = false;
   private fetcher: Fetcher | null = null;
   /** Resolves when this member has its id, or will never have one. */
   private readonly named: Promise<void>;
@@ -117,6 +121,7 @@ export class PlatformaticMember implements GroupMember {
     this.memberId = joined.memberId!;
     this.generation = joined.generationId;
     this.setNamed();
+    this.isAlone = joined.leader === this.memberId && joined.members!.length === 1;
     const assignments = joined.leader === this.memberId ? assign(topic, partitions, joined.members!.map(({ memberId }) => memberId)) : [];
     const { assignment } = await syncGroupV5.api.async(this.connection!, group, this.generation, this.memberId, null, PROTOCOL_TYPE, PROTOCOL, assignments);
     return partitionsIn(assignment, topic);
@@ -143,9 +148,10 @@ export class PlatformaticMember implements GroupMember {
 
   /** Until a rebalance. */
   private async beat(): Promise<void> {
-    const { group, heartbeatMs } = this.options;
+    const { group, heartbeatMs, sessionTimeoutMs } = this.options;
+    const everyMs = this.isAlone ? Math.max(heartbeatMs, sessionTimeoutMs / LONE_HEARTBEATS) : heartbeatMs;
     for (;;) {
-      await pause(heartbeatMs, this.closing.signal);
+      await pause(everyMs, this.closing.signal);
       if (this.hasLeft) return;
       try {
         await this.inTime(heartbeatV4.api.async(this.connection!, group, this.generation, this.memberId, null));
