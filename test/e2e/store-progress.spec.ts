@@ -105,7 +105,14 @@ describe('what the coordinator store keeps of protocols beside two-phase commit'
     const alone = new PgCoordinatorStore(single);
     await alone.flush(batch(epochs, { begins: [beginSaga(txid)], progress: [progress(txid, 'SENT', 'place', null)] }));
     expect(roundTrips()).toBe(1);
-    expect(names.splice(0)).toEqual(['flush-shards-begins', 'upsert-progress']);
+    expect(names.splice(0)).toEqual(['flush-shards-begins', 'flush-shards-progress']);
+    const [another, last] = [newTxid(shard), newTxid(shard)];
+    await alone.flush(batch(epochs, { begins: [beginSaga(another), beginSaga(last)], progress: [progress(txid, 'SENT', 'debit', null)], ends: [end(txid, 'completed')] }));
+    expect(names.splice(0)).toEqual(['flush-shards-begins-ends']);
+    expect(await rowsOf(txid)).toEqual([]);
+    await alone.flush(batch(epochs, { begins: [beginSaga(newTxid(shard))], progress: [progress(another, 'SENT', 'place', 1)], ends: [end(last, 'completed')] }));
+    expect(names.splice(0)).toEqual(['flush-shards-begins-progress-ends']);
+    expect(await rowsOf(another)).toMatchObject([{ data: 1 }]);
     await alone.flush(batch(epochs, { decisions: [decide(txid, 'COMMIT')] }));
     expect(names).toEqual(['flush-shards-decisions']);
     await single.end();

@@ -108,7 +108,7 @@ export interface BeginRow {
  * What an unfinished transaction must remember besides its begin and its decision. One row per (txid, kind, key); a later one replaces
  * it. Gone with END.
  *
- * STATE      3pc: the coordinator's site row and what it knows of the branches
+ * STATE      3pc: the coordinator's site row until it is decided, and what it knows of the branches
  * LEAD       paxos-commit: the greatest ballot that the coordinator has led
  * SENT       saga: a step whose EXECUTE may have left, and its inputs
  * SKIP       saga: a step that an operator skipped, and why

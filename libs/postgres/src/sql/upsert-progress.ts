@@ -1,27 +1,32 @@
 import { shardOf } from '#libs/protocol';
-import type { ProgressRow, ShardEpoch } from '#libs/runtime';
-import type { Operation } from '../pipeline.js';
-import { json } from './encode.js';
+import type { ProgressRow } from '#libs/runtime';
+import { json, lines, linesOf, plainArray, textArray } from './encode.js';
+import { HELD } from './fence.js';
+import { inOrder, type Part } from './part.js';
 
 /**
  * What unfinished transactions must remember; the last of rows with the same key counts. Only of open ones: a flush that is sent again
- * must not leave rows behind of a transaction that has ended, nor one of a transaction whose begin was refused.
+ * must not leave rows behind of a transaction that has ended, nor one of a transaction whose begin was refused. (Each row looks into
+ * `tx_open` by itself, as in `insertEnds`.)
  */
-export function upsertProgress(progress: readonly ProgressRow[], epochs: readonly ShardEpoch[]): Operation<void> {
-  const rows = [...new Map(progress.map((row) => [`${row.txid}/${row.kind}/${row.key}`, row])).values()];
-  const epochOf = new Map(epochs.map((e) => [e.shard, e.epoch]));
-  const shards = rows.map((row) => shardOf(row.txid));
+export function upsertProgress(progress: readonly ProgressRow[]): Part {
+  const rows = inOrder([...new Map(progress.map((row) => [keyOf(row), row])).values()], keyOf);
   return {
-    name: 'upsert-progress',
-    text: `
-      INSERT INTO tx_progress AS p (txid, kind, key, data)
-      SELECT r.txid, r.kind, r.key, r.data
-        FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::jsonb[]) AS r (txid, shard, epoch, kind, key, data)
-        JOIN shard USING (shard, epoch)
-        JOIN tx_open o ON o.shard = r.shard AND o.txid = r.txid
-       ORDER BY r.txid, r.kind, r.key
-          ON CONFLICT (txid, kind, key) DO UPDATE SET data = excluded.data WHERE p.data IS DISTINCT FROM excluded.data`,
-    values: [rows.map((r) => r.txid), shards, shards.map((shard) => epochOf.get(shard)!), rows.map((r) => r.kind), rows.map((r) => r.key), rows.map((r) => json(r.data))],
-    read: () => undefined,
+    values: [
+      plainArray(rows.map((r) => r.txid)), plainArray(rows.map((r) => shardOf(r.txid))), plainArray(rows.map((r) => r.kind)), textArray(rows.map((r) => r.key)),
+      lines(rows.map((r) => json(r.data))),
+    ],
+    text: ([txids, shards, kinds, keys, data]) => `
+      noted AS (
+        INSERT INTO tx_progress AS p (txid, kind, key, data)
+        SELECT r.txid, r.kind, r.key, r.data::jsonb
+          FROM unnest(${txids}::uuid[], ${shards}::int[], ${kinds}::text[], ${keys}::text[], ${linesOf(data!)}) AS r (txid, shard, kind, key, data)
+         CROSS JOIN LATERAL (SELECT FROM tx_open WHERE shard = r.shard AND txid = r.txid OFFSET 0) AS o
+         WHERE ${HELD}
+            ON CONFLICT (txid, kind, key) DO UPDATE SET data = excluded.data WHERE p.data IS DISTINCT FROM excluded.data)`,
   };
+}
+
+function keyOf({ txid, kind, key }: ProgressRow): string {
+  return `${txid}/${kind}/${key}`;
 }

@@ -22,35 +22,44 @@ export interface Written {
 
 /**
  * One statement, and so a database transaction without BEGIN and COMMIT: each statement more costs both sides more than a row. Only rows
- * that need what others of the same flush have left (progress is for open transactions only) take their turns in several.
+ * that need what others of the same flush have left (an end or progress of what is begun here) take their turns in several.
  */
-export async function writeRows(pool: Pool, batch: CoordinatorFlush): Promise<Written> {
+export async function writeRows(pool: Pool, flush: CoordinatorFlush): Promise<Written> {
+  const batch = withoutForgotten(flush);
   const { epochs, begins, progress, decisions, ends } = batch;
-  if (progress.length === 0 && !meet(begins, ends)) return runAlone(pool, statement(batch));
+  if (!meet(begins, [progress, ends])) return runAlone(pool, statement(batch));
   const none = { epochs, begins: [], progress: [], decisions: [], ends: [] };
   // The first one holds the shards, so it is there even without begins.
   const [begun, , decided] = await runTogether(pool, [
     statement({ ...none, begins }),
-    progress.length === 0 ? null : upsertProgress(progress, epochs),
+    progress.length === 0 ? null : statement({ ...none, progress }),
     decisions.length === 0 ? null : statement({ ...none, decisions }),
     ends.length === 0 ? null : statement({ ...none, ends }),
   ]);
   return { ...begun, decisions: decided?.decisions ?? 0 };
 }
 
-function meet(begins: CoordinatorFlush['begins'], ends: CoordinatorFlush['ends']): boolean {
-  if (begins.length === 0 || ends.length === 0) return false;
+/** Without progress that END of the same flush would take along: parts of one statement do not see what the others write. */
+function withoutForgotten(batch: CoordinatorFlush): CoordinatorFlush {
+  if (batch.progress.length === 0 || batch.ends.length === 0) return batch;
+  const ended = new Set<Txid>(batch.ends.map(({ txid }) => txid));
+  return { ...batch, progress: batch.progress.filter(({ txid }) => !ended.has(txid)) };
+}
+
+function meet(begins: CoordinatorFlush['begins'], others: readonly (readonly { readonly txid: Txid }[])[]): boolean {
+  if (begins.length === 0 || others.every((rows) => rows.length === 0)) return false;
   const begun = new Set<Txid>(begins.map(({ spec }) => spec.txid));
-  return ends.some(({ txid }) => begun.has(txid));
+  return others.some((rows) => rows.some(({ txid }) => begun.has(txid)));
 }
 
 /** The order of the parts is the same in every flush, and the rows are sorted within each, so that flushes wait for each other instead of deadlocking. */
-function statement({ epochs, begins, decisions, ends }: CoordinatorFlush): Operation<Written> {
+function statement({ epochs, begins, progress, decisions, ends }: CoordinatorFlush): Operation<Written> {
   const keyed = keyedBegins(begins);
   const parts: readonly (readonly [name: string, part: Part])[] = [
     ['shards', fence(epochs)],
     ...(keyed.length === 0 ? [] : [['keys', claimKeys(keyed)] as const]),
     ...(begins.length === 0 ? [] : [['begins', insertBegins(begins, keyed.length > 0)] as const]),
+    ...(progress.length === 0 ? [] : [['progress', upsertProgress(progress)] as const]),
     ...(decisions.length === 0 ? [] : [['decisions', insertDecisions(decisions, epochs)] as const]),
     ...(ends.length === 0 ? [] : [['ends', insertEnds(ends)] as const]),
   ];

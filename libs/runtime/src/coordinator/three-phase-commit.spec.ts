@@ -50,6 +50,9 @@ describe('the coordinator driver with three-phase commit', () => {
     expect(driver.view(txid)).toMatchObject({ status: 'pending', decision: null });
     bench.store.release();
     expect((await driver.settled(txid, 'decided', 5_000))!.status).toBe('committed');
+    // The decision stands above the attempt, which is not written again.
+    expect(bench.store.flushes.filter(({ decisions }) => decisions.length > 0)).toMatchObject([{ progress: [] }]);
+    expect(driver.timeline(txid)!.filter(({ type }) => type === 'record').map(({ name, detail }) => [name, detail])).toEqual([['BEGIN', undefined], ['STATE', 'pre-committed (1, 3)'], ['STATE', 'committed']]);
   });
 
   it('aborts when one votes no', async () => {
@@ -133,8 +136,11 @@ describe('the coordinator driver with three-phase commit', () => {
       const txid = await begin(first);
       await until(() => bench.store.register.has(txid));
       await first.assigned([]);
+      expect(stateOf(txid)).toBe('pre-committed');
       const successor = await bench.owner([0]);
       await until(() => successor.view(txid)?.status === 'committed');
+      expect(successor.view(txid)).toMatchObject({ branches: PEERS.map(() => ({ vote: 'yes', result: 1 })) });
+      expect(bench.bus.sentOf('STATE_REQUEST')).toEqual([]);
       await bench.clock.advance(30);
       expect(bench.store.ends.get(txid)?.outcome).toBe('committed');
       expect(bench.bus.outcomes.map(({ status }) => status)).toContain('committed');

@@ -42,7 +42,7 @@ export class Timeline {
   }
 
   record({ to, name, detail }: DurableRecord, atMs: number): void {
-    if (name === null || (to === 'progress' && this.list.length >= MAX_RECORDS * FIELDS)) return;
+    if (to === 'progress' && this.list.length >= MAX_RECORDS * FIELDS) return;
     this.list.push('record', name, 'store', undefined, detail, atMs - this.sinceMs);
   }
 

@@ -18,8 +18,8 @@ export type ProtocolInput =
   | ActInput;
 
 interface Named {
-  /** In the timeline; null: not there, because another record of the same step says the same. */
-  readonly name: string | null;
+  /** In the timeline. */
+  readonly name: string;
   readonly detail: string | null;
 }
 

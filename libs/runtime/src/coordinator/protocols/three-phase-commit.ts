@@ -3,7 +3,7 @@ import {
   type ThreePhaseCoordinatorRecord, type ThreePhaseCoordinatorState, type ToThreePhaseCoordinator, type TransactionSpec,
 } from '#libs/protocol';
 import type { StoredTransaction, UnfinishedTransaction } from '../../ports.js';
-import { asJson, BEGIN, decisionText, NOTHING_OWED, withRows, type DurableRecord, type Protocol } from './protocol.js';
+import { asJson, BEGIN, NOTHING_OWED, withRows, type DurableRecord, type Protocol } from './protocol.js';
 
 /** The `data` of STATE: the coordinator's site row, and what it knows of the branches. */
 interface StateData {
@@ -16,7 +16,7 @@ type Recover = Extract<ThreePhaseCoordinatorInput, { kind: 'RECOVER' }>;
 /** Late repetitions that a row has nothing to say about; everything else is compared with it, or answered. */
 const NEEDS_NO_ROW: ReadonlySet<string> = new Set(['VOTE', 'ACK', 'REFUSED']);
 
-/** BEGIN (the initial site row is implied), STATE at each change of the site's row; the final one is a DECIDE row too; END. */
+/** BEGIN (the initial site row is implied), STATE at each change of the site's row, DECIDE instead of the final one, END. */
 export function threePhaseCommit(config: ThreePhaseCoordinatorConfig): Protocol<ThreePhaseCoordinatorState> {
   return {
     name: '3pc',
@@ -47,15 +47,19 @@ export function stateOf({ progress }: Pick<UnfinishedTransaction, 'progress'>): 
   return row === undefined ? null : row.data as unknown as StateData;
 }
 
+/** DECIDE stands above the STATE before it. A site that has decided tells its decision; the elections that led to it interest nobody. */
 function recovery(unfinished: UnfinishedTransaction): Recover {
-  const spec = unfinished.begin.spec as TransactionSpec;
+  const { begin, register } = unfinished;
+  const spec = begin.spec as TransactionSpec;
+  if (register !== null) {
+    const site = { ...siteRow(spec, register.decision === 'COMMIT' ? 'committed' : 'aborted'), reason: register.reason };
+    return { kind: 'RECOVER', spec, site, branches: register.branches as readonly BranchProgress[], decidedAtMs: register.atMs, finished: false };
+  }
   const data = stateOf(unfinished);
-  return {
-    kind: 'RECOVER', spec, site: data?.site ?? siteRow(spec, 'waiting'), branches: data?.branches ?? [], decidedAtMs: unfinished.register?.atMs ?? null, finished: false,
-  };
+  return { kind: 'RECOVER', spec, site: data?.site ?? siteRow(spec, 'waiting'), branches: data?.branches ?? [], decidedAtMs: null, finished: false };
 }
 
-/** END has taken the STATE row along. A site that has decided tells its decision; the elections that led to it interest nobody. */
+/** END has taken the STATE row along. */
 function endedRow({ begin, end }: StoredTransaction): Recover {
   const spec = begin.spec as TransactionSpec;
   const site = { ...siteRow(spec, end!.outcome === 'committed' ? 'committed' : 'aborted'), reason: end!.reason };
@@ -76,7 +80,7 @@ function rowsOf(record: ThreePhaseCoordinatorRecord, { site: { state, reason } }
     case 'BEGIN':
       return [BEGIN];
     case 'STATE':
-      return stateRows(record);
+      return [stateRow(record)];
     case 'END': {
       const { txid, branches, atMs } = record;
       if (!isFinal(state)) throw new Error(`transaction ${txid} cannot end undecided`);
@@ -85,12 +89,11 @@ function rowsOf(record: ThreePhaseCoordinatorRecord, { site: { state, reason } }
   }
 }
 
-function stateRows({ txid, site, branches, atMs }: Extract<ThreePhaseCoordinatorRecord, { kind: 'STATE' }>): readonly DurableRecord[] {
-  const row: DurableRecord = { to: 'progress', name: 'STATE', detail: siteText(site), row: { txid, kind: 'STATE', key: '', data: asJson({ site, branches }) } };
+function stateRow({ txid, site, branches, atMs }: Extract<ThreePhaseCoordinatorRecord, { kind: 'STATE' }>): DurableRecord {
+  const named = { name: 'STATE', detail: siteText(site) };
   const decision = decisionOf(site.state);
-  if (decision === null) return [row];
-  const reason = decision === 'COMMIT' ? null : site.reason;
-  return [row, { to: 'decide', as: 'site', name: null, detail: decisionText({ decision, reason }), row: { txid, decision, reason, branches, atMs } }];
+  if (decision === null) return { to: 'progress', ...named, row: { txid, kind: 'STATE', key: '', data: asJson({ site, branches }) } };
+  return { to: 'decide', as: 'site', ...named, row: { txid, decision, reason: decision === 'COMMIT' ? null : site.reason, branches, atMs } };
 }
 
 /** `waiting, promised (2, 0)`, `pre-committed (1, 3)`, `aborted OUT_OF_STOCK`. */
