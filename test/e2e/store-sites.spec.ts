@@ -65,6 +65,20 @@ describe('a site of a transaction', () => {
     expect(await stored(txid)).toEqual(changed);
   });
 
+  it('follows an attempt over the elections that were seen last, and over no others', async () => {
+    const [known, promised] = [newTxid(0), newTxid(0)];
+    const follow = (rows: readonly AnyBranchRow[]): Promise<void> => store.transact(async (tx) => {
+      await tx.load(site({ branches: rows }) as never, { present: rows, absent: [] });
+      await tx.save(site({ branches: rows.map((row) => ({ ...row, lastElected: { n: 4, site: 1 }, lastAttempt: { n: 4, site: 1 } }) as AnyBranchRow) }));
+    });
+    const elsewhere = { ...threePhase(promised), lastElected: { n: 9, site: 2 } } as AnyBranchRow;
+    await save({ branches: [threePhase(known), elsewhere] });
+    await expect(follow([threePhase(known), threePhase(promised)])).rejects.toMatchObject({ code: 'BRANCH_RACE' });
+    expect(await stored(known, promised)).toMatchObject({ branches: [threePhase(known), elsewhere] });
+    await follow([threePhase(known), elsewhere]);
+    expect(await stored(known, promised)).toMatchObject({ branches: [{ lastAttempt: { n: 4, site: 1 }, payload: { a: [1, null] } }, { lastElected: { n: 4, site: 1 } }] });
+  });
+
   it('asks only for what has keys, and for all of it in one round trip', async () => {
     const txid = newTxid(0);
     await save({ branches: [twoPhase(txid)], acceptors: [acceptor(txid)], leaders: [leader(txid)] });

@@ -1,6 +1,6 @@
 import type { AnyBranchRow, BranchKey } from '#libs/runtime';
 import { detailOf, peersOf } from '../branch-row.js';
-import { json, jsonOrNull, textArray } from './encode.js';
+import { json, jsonOrNull, lines, linesOf, textArray } from './encode.js';
 import type { Statement } from './statement.js';
 
 /** States in which a branch has voted YES and does not know the decision; sagas have others. As in the partial index. */
@@ -55,21 +55,30 @@ export interface BranchChange {
 export const ROW_CHANGED = '22012';
 
 /** The names of the statements below. */
-export const CHANGING_BRANCHES: ReadonlySet<string> = new Set(['decide-branch', 'decide-branches', 'update-branches']);
+export const CHANGING_BRANCHES: ReadonlySet<string> = new Set(['decide-branch', 'decide-branches', 'move-branches', 'update-branches']);
 
-/** Only what is still in the state in which it was seen last; divides by zero unless all of them were. */
+/**
+ * Only what is still in the state in which it was seen last, and, unless it is decided, with the same elections (3pc); divides by zero
+ * unless all of them were. A decision stands whatever was promised to whom.
+ */
 export function changeBranches(changes: readonly BranchChange[]): readonly Statement[] {
-  const decided = changes.filter(isDecision);
-  const others = changes.length === decided.length ? [] : changes.filter((change) => !isDecision(change));
-  return [...(decided.length === 0 ? [] : [decideBranches(decided)]), ...(others.length === 0 ? [] : [updateBranches(others)])];
+  const decided = changes.filter((change) => keepsAllBut(DECIDED, change));
+  const others = changes.length === decided.length ? [] : changes.filter((change) => !keepsAllBut(DECIDED, change));
+  const moved = others.filter((change) => keepsAllBut(MOVED, change));
+  const rewritten = moved.length === others.length ? [] : others.filter((change) => !keepsAllBut(MOVED, change));
+  return [
+    ...(decided.length === 0 ? [] : [decideBranches(decided)]), ...(moved.length === 0 ? [] : [moveBranches(moved)]),
+    ...(rewritten.length === 0 ? [] : [updateBranches(rewritten)]),
+  ];
 }
 
 const DECIDED: ReadonlySet<string> = new Set(['state', 'reason', 'updatedAtMs']);
+const MOVED: ReadonlySet<string> = new Set([...DECIDED, 'lastElected', 'lastAttempt']);
 
-/** The usual change, which leaves everything else as it was: nothing of it needs to be sent. */
-function isDecision({ row, before }: BranchChange): boolean {
+/** The usual changes, which leave everything else as it was: nothing of it needs to be sent. */
+function keepsAllBut(changing: ReadonlySet<string>, { row, before }: BranchChange): boolean {
   const [now, then] = [row, before] as unknown as readonly Readonly<Record<string, unknown>>[];
-  return Object.keys(now!).every((field) => now![field] === then![field] || DECIDED.has(field));
+  return Object.keys(now!).every((field) => now![field] === then![field] || changing.has(field));
 }
 
 function decideBranches(changes: readonly BranchChange[]): Statement {
@@ -100,6 +109,27 @@ function decideBranches(changes: readonly BranchChange[]): Statement {
   };
 }
 
+/** Promises and attempts of 3pc. */
+function moveBranches(changes: readonly BranchChange[]): Statement {
+  return {
+    name: 'move-branches',
+    text: `
+      WITH changed AS (
+        UPDATE concordat_branch b SET state = r.state, reason = r.reason, detail = r.detail::jsonb, updated_at = to_timestamp(r.updated_ms / 1000)
+          FROM unnest($1::uuid[], $2::int[], $3::text[], $4::jsonb[], $5::float8[], $6::text[], ${linesOf('$7')}, ${linesOf('$8')})
+               AS r (txid, branch, state, reason, updated_ms, before, detail, before_detail)
+         WHERE b.txid = r.txid AND b.branch = r.branch AND b.state = r.before AND b.detail = r.before_detail::jsonb RETURNING 1)
+      SELECT 1 / (count(*) = cardinality($1::uuid[]))::int FROM changed`,
+    values: [
+      ...literals([
+        changes.map(({ row }) => row.txid), changes.map(({ row }) => row.branch), changes.map(({ row }) => row.state), changes.map(({ row }) => jsonOrNull(row.reason)),
+        changes.map(({ row }) => row.updatedAtMs), changes.map(({ before }) => before.state),
+      ]),
+      lines(changes.map(({ row }) => json(detailOf(row)))), lines(changes.map(({ before }) => json(detailOf(before)))),
+    ],
+  };
+}
+
 /** A payload that is the very one that was loaded is neither sent nor written again. */
 function updateBranches(changes: readonly BranchChange[]): Statement {
   const unchanged = new Set(changes.filter(({ row, before }) => row.payload === before.payload).map(({ row }) => row));
@@ -110,11 +140,11 @@ function updateBranches(changes: readonly BranchChange[]): Statement {
         UPDATE concordat_branch b
            SET state = r.state, one_phase = r.one_phase, operation = r.operation, payload = coalesce(r.payload, b.payload), peers = r.peers::text[],
                reason = r.reason, result = r.result, detail = r.detail, updated_at = to_timestamp(r.updated_ms / 1000)
-          FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::jsonb[], $7::text[], $8::jsonb[], $9::jsonb[], $10::jsonb[], $11::float8[], $12::text[])
-               AS r (txid, branch, state, one_phase, operation, payload, peers, reason, result, detail, updated_ms, before)
-         WHERE b.txid = r.txid AND b.branch = r.branch AND b.state = r.before RETURNING 1)
+          FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::jsonb[], $7::text[], $8::jsonb[], $9::jsonb[], $10::jsonb[], $11::float8[], $12::text[], $13::jsonb[])
+               AS r (txid, branch, state, one_phase, operation, payload, peers, reason, result, detail, updated_ms, before, before_detail)
+         WHERE b.txid = r.txid AND b.branch = r.branch AND b.state = r.before AND b.detail IS NOT DISTINCT FROM r.before_detail RETURNING 1)
       SELECT 1 / (count(*) = cardinality($1::uuid[]))::int FROM changed`,
-    values: [...columns(changes.map(({ row }) => row), (row) => (unchanged.has(row) ? null : json(row.payload))), changes.map(({ before }) => before.state)],
+    values: [...columns(changes.map(({ row }) => row), (row) => (unchanged.has(row) ? null : json(row.payload))), changes.map(({ before }) => before.state), changes.map(({ before }) => jsonOrNull(detailOf(before)))],
   };
 }
 

@@ -58,7 +58,7 @@ export class Book {
   /** Leaders that have timers. */
   private readonly leaders = new Map<string, Txid>();
   private readonly memories: Memories;
-  /** Rows that wait for their decision and change only by it, as this process has seen them last; the oldest first. */
+  /** Rows that wait for their decision, as this process has seen them last; the oldest first. */
   private readonly prepared = new Map<string, AnyBranchRow>();
   /** Branches that were decided before they were prepared: a PREPARE that comes late has to see that. The oldest first. */
   private readonly barred = new Set<string>();
@@ -178,8 +178,6 @@ export class Book {
   }
 
   private remember(id: string, row: AnyBranchRow): void {
-    // A branch of 3pc writes its row several times before it is decided, so that its state does not tell one version from another.
-    if (row.protocol === '3pc') return;
     this.prepared.set(id, row);
     if (this.prepared.size > MAX_ROWS) this.prepared.delete(this.prepared.keys().next().value!);
   }

@@ -1,6 +1,7 @@
 import type { Txid } from '#libs/protocol';
 import { BRANCH_RACE, type AnyBranchRow, type BranchTransaction, type ExpectedBranches } from '../ports.js';
 import { branchId } from './keys.js';
+import { versionOf } from './roles/rows.js';
 import type { Outcome, Work } from './run.js';
 
 /** The row that a branch should have; null: none. */
@@ -45,15 +46,15 @@ function isFirst(first: Work['inputs'][number] | undefined): boolean {
 export async function checkExpected(tx: Pick<BranchTransaction<unknown>, 'load'>, { present, absent }: ExpectedBranches, outcomes: readonly Outcome[]): Promise<void> {
   if (outcomes.every((outcome) => outcome.written)) return;
   const written = new Set(outcomes.flatMap((outcome) => (outcome.written ? [outcome.id] : [])));
-  const states = new Map<string, string | null>();
-  for (const row of present) states.set(branchId(row), row.state);
-  for (const key of absent) states.set(branchId(key), null);
+  const versions = new Map<string, string | null>();
+  for (const row of present) versions.set(branchId(row), versionOf(row));
+  for (const key of absent) versions.set(branchId(key), null);
   const branches = [...present, ...absent].filter((key) => !written.has(branchId(key))).map(({ txid, branch }) => ({ txid, branch }));
   if (branches.length === 0) return;
   const found = await tx.load({ branches, acceptors: [], leaders: [] });
-  const foundStates = new Map(found.branches.map((row) => [branchId(row), row.state]));
+  const foundVersions = new Map(found.branches.map((row) => [branchId(row), versionOf(row)]));
   for (const key of branches) {
     const id = branchId(key);
-    if ((foundStates.get(id) ?? null) !== states.get(id)) throw new UnexpectedRowError(id);
+    if ((foundVersions.get(id) ?? null) !== versions.get(id)) throw new UnexpectedRowError(id);
   }
 }

@@ -46,6 +46,31 @@ describe('a branch of 3pc', () => {
     expect(world.driver.inDoubt()).toEqual([]);
   });
 
+  it('needs no look at its row for any of it, as long as nobody else has written it', async () => {
+    const world = await World.started();
+    await world.clock.advance(1);
+    const txid = world.txid();
+    await world.deliver([prepare(txid)]);
+    await world.deliver([preCommit(txid)]);
+    await world.deliver([commit(txid)]);
+    expect(world.store.lookUps).toBe(0);
+    expect(world.store.row({ txid, branch: BRANCH })).toMatchObject({ state: 'committed', lastAttempt: { n: 1, site: COORDINATOR } });
+  });
+
+  it('keeps a promise that another process has made for it, although that left its state as it was', async () => {
+    const world = await World.started();
+    const rival = await world.rival();
+    await world.clock.advance(1);
+    const txid = world.txid();
+    await world.deliver([prepare(txid)]);
+    await world.deliver([{ ...about(txid), from: 2, kind: 'STATE_REQUEST', election: { n: 2, site: 2 }, peers: PEERS }], 0, rival);
+    await world.deliver([preCommit(txid)]);
+    await world.clock.advance(100);
+    expect(world.store.row({ txid, branch: BRANCH })).toMatchObject({ state: 'prepared', lastElected: { n: 2, site: 2 }, lastAttempt: { n: 0 } });
+    expect(world.said(txid)).toEqual(expect.arrayContaining([expect.stringContaining('REFUSED')]));
+    expect(world.errors).toEqual([]);
+  });
+
   it('refuses when its handler throws', async () => {
     const world = await World.started();
     const txid = world.txid();

@@ -149,8 +149,8 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
   readonly handle: ShelfHandle = { open: () => this.openShelf(), poison: () => (this.poisoned = true) };
   /** Lock names of the rows that it has loaded. */
   private readonly known = new Set<string>();
-  /** States that were taken on trust, by branch id; null: no row. */
-  private readonly trusted = new Map<string, string | null>();
+  /** What was taken on trust, by branch id; null: no row. */
+  private readonly trusted = new Map<string, AnyBranchRow | null>();
   private readonly changed: { readonly [T in Table]: Map<string, RowOf[T]> } = { branches: new Map(), acceptors: new Map(), leaders: new Map() };
   /** Its connection is gone. */
   lost = false;
@@ -175,7 +175,7 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
   /** Branches, then acceptors, then leaders, each in one order, so that two of them cannot wait for each other. */
   async load(keys: SiteKeys, { present, absent }: ExpectedBranches = { present: [], absent: [] }): Promise<SiteRows> {
     const { database, process, wire } = this;
-    for (const row of present) this.trusted.set(branchId(row), row.state);
+    for (const row of present) this.trusted.set(branchId(row), row);
     for (const key of absent) this.trusted.set(branchId(key), null);
     const expected = new Set([...present, ...absent].map(branchId));
     const unknown = keys.branches.filter((key) => !expected.has(branchId(key)));
@@ -214,7 +214,7 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
   private async lockAll(table: Table, ids: readonly string[]): Promise<void> {
     for (const id of ids) {
       const name = `${table} ${id}`;
-      await this.process.hears(this.database.lock(name, this));
+      await this.lockUnlessDeadlocked(name);
       this.known.add(name);
     }
   }
@@ -246,12 +246,16 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
 
   /** An update waits for whoever has the row; who has it may be waiting for the shelf, which is ours. */
   private async lockTrusted(): Promise<void> {
-    const { database, process } = this;
     for (const id of this.changed.branches.keys()) {
-      if (typeof this.trusted.get(id) !== 'string') continue;
-      const deadlock = new Promise<never>((_, reject) => process.at(process.now() + DEADLOCK_MS, () => reject(new SimulatedFault('deadlock detected'))));
-      await process.hears(Promise.race([database.lock(`branches ${id}`, this), deadlock]));
+      if ((this.trusted.get(id) ?? null) === null) continue;
+      await this.lockUnlessDeadlocked(`branches ${id}`);
     }
+  }
+
+  private async lockUnlessDeadlocked(name: string): Promise<void> {
+    const { database, process } = this;
+    const deadlock = new Promise<never>((_, reject) => process.at(process.now() + DEADLOCK_MS, () => reject(new SimulatedFault('deadlock detected'))));
+    await process.hears(Promise.race([database.lock(name, this), deadlock]));
   }
 
   private refuseRaces(leaders: readonly LeaderRow[]): void {
@@ -271,8 +275,18 @@ class LocalTransaction implements BranchTransaction<ShelfHandle> {
   private refuseWrongGuess(id: string): void {
     const { database } = this;
     if (database.defect === 'guess-not-verified') return;
-    if ((database.rows.get(id)?.state ?? null) !== this.trusted.get(id)) throw new Race('a row is in another state than was expected');
+    if (!isAsExpected(database.rows.get(id) ?? null, this.trusted.get(id)!, this.changed.branches.get(id)!)) throw new Race('a row is in another state than was expected');
   }
+}
+
+/** A decision stands whatever was promised to whom. */
+function isAsExpected(found: AnyBranchRow | null, trusted: AnyBranchRow | null, written: AnyBranchRow): boolean {
+  if (found === null || trusted === null) return found === trusted;
+  return found.state === trusted.state && (!isUndecided(written) || electionsOf(found) === electionsOf(trusted));
+}
+
+function electionsOf(row: AnyBranchRow): string {
+  return row.protocol === '3pc' ? [row.lastElected.n, row.lastElected.site, row.lastAttempt.n, row.lastAttempt.site].join() : '';
 }
 
 function copyOf({ available, held, applied }: Shelf): Shelf {

@@ -20,3 +20,10 @@ export function leaderRow(row: Row | null): LeaderRow | null {
 export function isUndecided(row: AnyBranchRow): boolean {
   return row.protocol !== 'saga' && (row.state === 'prepared' || row.state === 'pre-committed' || row.state === 'pre-aborted');
 }
+
+/** Tells one version of a row from the others: an undecided one of 3pc may be written several times in the same state. */
+export function versionOf(row: AnyBranchRow): string {
+  if (row.protocol !== '3pc') return row.state;
+  const { state, lastElected, lastAttempt } = row;
+  return `${state} ${lastElected.n} ${lastElected.site} ${lastAttempt.n} ${lastAttempt.site}`;
+}

@@ -1,7 +1,7 @@
 import type { AcceptorRow, Txid } from '#libs/protocol';
 import { BRANCH_RACE, type AnyBranchRow, type BranchKey, type BranchStore, type BranchTransaction, type ExpectedBranches, type LeaderRow, type SiteKeys, type SiteRows } from '../../ports.js';
 import { branchId } from '../keys.js';
-import { isUndecided } from '../roles/rows.js';
+import { isUndecided, versionOf } from '../roles/rows.js';
 
 /** What handlers change: named numbers. */
 export interface Ledger {
@@ -105,8 +105,8 @@ class MemoryTransaction implements BranchTransaction<Ledger> {
   loaded = 0;
   lookUps = 0;
   saved = 0;
-  /** States that were taken on trust; null: no row. */
-  private readonly trusted = new Map<string, string | null>();
+  /** What was taken on trust; null: no row. */
+  private readonly trusted = new Map<string, AnyBranchRow | null>();
   readonly handle: Ledger = {
     get: (name) => this.content.numbers.get(name) ?? 0,
     add: (name, amount) => void this.content.numbers.set(name, this.handle.get(name) + amount),
@@ -117,7 +117,7 @@ class MemoryTransaction implements BranchTransaction<Ledger> {
   async load({ branches, acceptors, leaders }: SiteKeys, { present, absent }: ExpectedBranches = { present: [], absent: [] }): Promise<SiteRows> {
     this.trip('load');
     this.loaded += branches.length + acceptors.length + leaders.length;
-    for (const row of present) this.trusted.set(branchId(row), row.state);
+    for (const row of present) this.trusted.set(branchId(row), row);
     for (const key of absent) this.trusted.set(branchId(key), null);
     const expected = new Set([...present, ...absent].map(branchId));
     const unknown = branches.filter((key) => !expected.has(branchId(key)));
@@ -133,7 +133,7 @@ class MemoryTransaction implements BranchTransaction<Ledger> {
     this.trip('save');
     for (const row of branches) {
       const trusted = this.trusted.get(branchId(row));
-      if (trusted !== undefined && trusted !== (this.content.branches.get(branchId(row))?.state ?? null)) throw new Race(branchId(row));
+      if (trusted !== undefined && !isAsExpected(this.content.branches.get(branchId(row)) ?? null, trusted, row)) throw new Race(branchId(row));
       if (JSON.stringify(row.payload).includes('\\u0000')) throw new Error('no column takes a zero character');
       this.content.branches.set(branchId(row), row);
     }
@@ -155,4 +155,10 @@ class MemoryTransaction implements BranchTransaction<Ledger> {
 
 function copyOf({ branches, acceptors, leaders, numbers }: Content): Content {
   return { branches: new Map(branches), acceptors: new Map(acceptors), leaders: new Map(leaders), numbers: new Map(numbers) };
+}
+
+/** As the statements of Postgres have it: a decision stands whatever was promised to whom. */
+function isAsExpected(found: AnyBranchRow | null, trusted: AnyBranchRow | null, row: AnyBranchRow): boolean {
+  if (found === null || trusted === null) return found === trusted;
+  return isUndecided(row) ? versionOf(found) === versionOf(trusted) : found.state === trusted.state;
 }
