@@ -6,6 +6,7 @@ import { Holds } from './extra/0001-holds.ts';
 import { Stock } from './inventory/0001-stock.ts';
 import { Reversals } from './inventory/0002-reversals.ts';
 import { Orders } from './orders/0001-orders.ts';
+import { Room } from './orders/0002-room.ts';
 import { Branch } from './participant/0001-branch.ts';
 import { Accounts } from './payments/0001-accounts.ts';
 
@@ -23,7 +24,7 @@ export type MigrationSet = 'coordinator' | 'participant' | 'orders' | 'payments'
 export const MIGRATIONS: { readonly [S in MigrationSet]: readonly MigrationClass[] } = {
   coordinator: [Transactions, ParticipantsAndAudit, Alerts],
   participant: [Branch],
-  orders: [Orders],
+  orders: [Orders, Room],
   payments: [Accounts],
   inventory: [Stock, Reversals],
   extra: [Holds],

@@ -2,8 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { AbortMany, type BranchCall, CommitMany, CompensateMany, ExecuteMany, LockMany, Participant, PrepareMany, type StepResult, vote, type VoteResult } from '#libs/participant';
 import type { EntityManager } from 'typeorm';
 import { type Granted, grantInOrder, grantMost, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
+import { lockInOrder } from '../ordered.js';
 import { payloadSchema } from '../schemas.js';
 import { expectUpdated, type UpdateResult } from '../updated.js';
+import { WISHES } from '../wishes.js';
 
 export interface Reserve {
   readonly orderId: string;
@@ -24,33 +26,34 @@ const CHECK_SCHEMA = payloadSchema('sku', 'quantity');
 
 const REFUSAL = { unknown: 'UNKNOWN_SKU', short: 'OUT_OF_STOCK' };
 
+const GATE = lockInOrder('stock', 'sku', 7_205_021);
+
 /** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
 const LOCK = 'SELECT sku, available FROM stock WHERE sku = ANY($1::text[]) ORDER BY sku FOR UPDATE';
 
 const LOOK = 'SELECT sku, available FROM stock WHERE sku = ANY($1::text[])';
 
-/** `= ANY` beside the join: without it the planner reads the whole table for a batch of some dozens. */
 const RESERVE = `
   UPDATE stock SET available = available - d.amount, reserved = reserved + d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(sku, amount) WHERE stock.sku = d.sku AND stock.sku = ANY($1::text[]) AND stock.available >= d.amount
+    FROM ${WISHES} WHERE stock.sku = d.key AND stock.available >= d.amount
   RETURNING stock.sku`;
 
 const SHIP = `
   WITH moved AS (
     INSERT INTO stock_movement (order_id, sku, quantity) SELECT * FROM unnest($3::text[], $4::text[], $5::int[]))
   UPDATE stock SET reserved = reserved - d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(sku, amount) WHERE stock.sku = d.sku AND stock.sku = ANY($1::text[])`;
+    FROM ${WISHES} WHERE stock.sku = d.key`;
 
 const PUT_BACK = `
   UPDATE stock SET available = available + d.amount, reserved = reserved - d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(sku, amount) WHERE stock.sku = d.sku AND stock.sku = ANY($1::text[])`;
+    FROM ${WISHES} WHERE stock.sku = d.key`;
 
 /** Negative amounts put back. The movement says what the step did; its reversal is an entry of its own, and nothing is erased. */
 const MOVE = `
   WITH moved AS (
     INSERT INTO stock_movement (order_id, sku, quantity) SELECT * FROM unnest($3::text[], $4::text[], $5::int[]))
   UPDATE stock SET available = available - d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(sku, amount) WHERE stock.sku = d.sku AND stock.sku = ANY($1::text[])`;
+    FROM ${WISHES} WHERE stock.sku = d.key`;
 
 /**
  * As a branch: reserve holds the pieces until commit or abort. As a step of a saga it takes them at once, and nothing stays locked: its
@@ -63,7 +66,7 @@ const MOVE = `
 export class InventoryParticipant {
   @LockMany('reserve', { oneStatement: true })
   async lock(calls: readonly Call[], manager: EntityManager): Promise<void> {
-    await lockStock(calls, manager);
+    await manager.query(GATE, [calls.map((call) => call.payload.sku)]);
   }
 
   /** Refuses UNKNOWN_SKU and OUT_OF_STOCK; reservations of one SKU are granted in the order of the calls. */

@@ -2,8 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { AbortMany, type BranchCall, CommitMany, ExecuteMany, LockMany, Participant, PrepareMany, type StepResult } from '#libs/participant';
 import type { EntityManager } from 'typeorm';
 import { type Granted, grantInOrder, grantMost, sortedKeys, totalsOf, type Totals, type Wish } from '../grant.js';
+import { lockInOrder } from '../ordered.js';
 import { payloadSchema } from '../schemas.js';
 import { expectUpdated, type UpdateResult } from '../updated.js';
+import { WISHES } from '../wishes.js';
 
 export interface Debit {
   readonly orderId: string;
@@ -17,30 +19,31 @@ const SCHEMA = payloadSchema('orderId', 'customerId', 'amountCents');
 
 const REFUSAL = { unknown: 'UNKNOWN_CUSTOMER', short: 'INSUFFICIENT_FUNDS' };
 
+const GATE = lockInOrder('account', 'customer_id', 7_205_022);
+
 /** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
 const LOCK = 'SELECT customer_id, balance_cents FROM account WHERE customer_id = ANY($1::text[]) ORDER BY customer_id FOR UPDATE';
 
-/** `= ANY` beside the join: without it the planner reads the whole table for a batch of some dozens. */
 const HOLD = `
   UPDATE account SET balance_cents = balance_cents - d.amount, held_cents = held_cents + d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id AND account.customer_id = ANY($1::text[]) AND account.balance_cents >= d.amount
+    FROM ${WISHES} WHERE account.customer_id = d.key AND account.balance_cents >= d.amount
   RETURNING account.customer_id`;
 
 const PAY = `
   WITH entered AS (
     INSERT INTO ledger_entry (order_id, customer_id, amount_cents) SELECT * FROM unnest($3::text[], $4::text[], $5::bigint[]))
   UPDATE account SET held_cents = held_cents - d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id AND account.customer_id = ANY($1::text[])`;
+    FROM ${WISHES} WHERE account.customer_id = d.key`;
 
 const GIVE_BACK = `
   UPDATE account SET balance_cents = balance_cents + d.amount, held_cents = held_cents - d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id AND account.customer_id = ANY($1::text[])`;
+    FROM ${WISHES} WHERE account.customer_id = d.key`;
 
 const PAY_AT_ONCE = `
   WITH entered AS (
     INSERT INTO ledger_entry (order_id, customer_id, amount_cents) SELECT * FROM unnest($3::text[], $4::text[], $5::bigint[]))
   UPDATE account SET balance_cents = balance_cents - d.amount
-    FROM unnest($1::text[], $2::bigint[]) AS d(customer_id, amount) WHERE account.customer_id = d.customer_id AND account.customer_id = ANY($1::text[])`;
+    FROM ${WISHES} WHERE account.customer_id = d.key`;
 
 /**
  * As a branch: debit holds the money until commit or abort. As a step of a saga it is the pivot: it pays at once, for good, when all
@@ -53,7 +56,7 @@ const PAY_AT_ONCE = `
 export class PaymentsParticipant {
   @LockMany('debit', { oneStatement: true })
   async lock(calls: readonly Call[], manager: EntityManager): Promise<void> {
-    await lockAccounts(calls, manager);
+    await manager.query(GATE, [calls.map((call) => call.payload.customerId)]);
   }
 
   /** Refuses UNKNOWN_CUSTOMER and INSUFFICIENT_FUNDS; debits of one customer are granted in the order of the calls. */
