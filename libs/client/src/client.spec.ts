@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { ConcordatClient } from './client.js';
 import { ConcordatError } from './errors.js';
 import { client, closeAll, committed, coordinator, dropped, json, type Reply, request, type Seen, silent, transaction, unreachableUrl } from './testing/fake-coordinator.js';
@@ -190,6 +190,28 @@ describe('concurrent calls', () => {
     expect(Date.now() - beganMs).toBeLessThan(200);
     await Promise.all([first, next]);
     expect(seen).toHaveLength(2);
+  });
+
+  it('wait for those under way to come back, and leave without a pause when all of them are here', async () => {
+    const inHalves: Reply = (response, s) => {
+      const texts = itemsOf(s).map((item, i) => line(i, answered(item)));
+      response.writeHead(200, lines);
+      response.write(texts.splice(0, 50).join(''));
+      setTimeout(() => response.end(texts.join('')), 50);
+    };
+    const { url, seen } = await coordinator(inHalves);
+    const setTimeoutOf = setTimeout;
+    // A pause would never end.
+    const paused = jest.spyOn(globalThis, 'setTimeout').mockImplementation(((work: () => void, ms: number) => (ms === 5 ? undefined : setTimeoutOf(work, ms))) as never);
+    try {
+      const one = client({ url });
+      const results = await Promise.all(Array.from({ length: 100 }, (_, n) => one.run(numbered(n)).then(() => one.run(numbered(100 + n)))));
+      expect(results.map((r) => r.id)).toEqual(results.map((_, n) => `tx-${100 + n}`));
+      expect(seen.map((s) => itemsOf(s).length)).toEqual([100, 100]);
+      expect(paused.mock.calls.filter(([, ms]) => ms === 5)).toHaveLength(1);
+    } finally {
+      paused.mockRestore();
+    }
   });
 
   it('that are alone leave at once, as an ordinary request', async () => {

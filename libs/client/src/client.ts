@@ -20,7 +20,7 @@ export interface ClientOptions {
   readonly connections?: number;
   /** Default 2,000. */
   readonly connectTimeoutMs?: number;
-  /** Whether `run` sends what is asked for at nearly the same time (at most 3 ms apart) in one HTTP request. Default true. */
+  /** Whether `run` sends what is asked for at nearly the same time (at most 5 ms apart) in one HTTP request. Default true. */
   readonly gather?: boolean;
 }
 
@@ -83,7 +83,7 @@ export class ConcordatClient {
   run(request: SagaRequest, options?: CallOptions): Promise<SagaResult>;
   run(request: BranchesRequest, options?: CallOptions): Promise<BranchesResult>;
   run(request: TransactionRequest, options?: CallOptions): Promise<Result>;
-  async run(request: TransactionRequest, options: CallOptions = {}): Promise<Result> {
+  run(request: TransactionRequest, options: CallOptions = {}): Promise<Result> {
     const idempotencyKey = options.idempotencyKey ?? timeOrderedKey();
     return this.ask(request, idempotencyKey, performance.now() + (options.waitMs ?? DEFAULT_WAIT_MS), 'first');
   }

@@ -26,35 +26,44 @@ interface Group {
 
 const MAX_ITEMS = 500;
 const MAX_SIZE = 512 * 1024;
-const LONGEST_PAUSE_MS = 3;
+const LONGEST_PAUSE_MS = 5;
 /** So many calls under way make the next one wait a millisecond for company. */
-const CALLS_PER_MS = 20;
+const CALLS_PER_MS = 10;
 
 /**
  * Sends transactions that are asked for at nearly the same time in one HTTP request to one coordinator: under load a request of its own
- * costs more than the transaction does. Whoever is alone leaves in the same turn of the event loop; the more are under way, the longer
- * one waits for company, because then the wait is short beside what the others ahead of it take.
+ * costs more than the transaction does. The more are under way, the longer one waits for company, because then the wait is short beside
+ * what the others ahead of it take. When everybody who is under way is here there is nobody to wait for: they leave at once, as does
+ * whoever is alone.
  */
 export class Gatherer {
   /** By what their items have in common: the time that remains, in seconds. */
   private readonly groups = new Map<number, Group>();
   private underWay = 0;
+  /** Of those under way: in a group that has not left. */
+  private queued = 0;
+  private isLooking = false;
 
   /** @param batchOf makes the request of a batch with this body, which is answered line by line */
   constructor(private readonly endpoint: Endpoint, private readonly batchOf: (remainingMs: number, body: string) => HttpCall) {}
 
   /** One attempt for one item, which ends as if it had been sent alone. Rejects only if its request cannot be made. */
-  async attempt(item: Item, remainingMs: number, graceMs: number): Promise<Attempt> {
+  attempt(item: Item, remainingMs: number, graceMs: number): Promise<Attempt> {
     // With so little time left fractions of a second matter, and they cannot be shared.
     if (remainingMs < 1_000) return this.endpoint.attempt(item.single(remainingMs), remainingMs + graceMs);
     this.underWay++;
-    try {
-      return await new Promise((end, fail) => {
-        this.add(Math.round(remainingMs / 1_000), { item, expiresAtMs: performance.now() + remainingMs + graceMs, graceMs, end, fail });
+    return new Promise((resolve, reject) => {
+      let isUnderWay = true;
+      const over = (): void => {
+        if (isUnderWay) this.underWay--;
+        isUnderWay = false;
+      };
+      this.add(Math.round(remainingMs / 1_000), {
+        item, expiresAtMs: performance.now() + remainingMs + graceMs, graceMs,
+        end: (attempt) => { over(); resolve(attempt); },
+        fail: (error) => { over(); reject(error as Error); },
       });
-    } finally {
-      this.underWay--;
-    }
+    });
   }
 
   private add(seconds: number, waiting: Waiting): void {
@@ -66,6 +75,16 @@ export class Gatherer {
     if (group === undefined) group = this.open(seconds);
     group.waiting.push(waiting);
     group.size += waiting.item.text.length;
+    this.queued++;
+    if (this.isLooking || this.queued < this.underWay) return;
+    this.isLooking = true;
+    // Whoever this answer, or this caller, sets going joins first.
+    process.nextTick(() => this.leaveIfAllAreHere());
+  }
+
+  private leaveIfAllAreHere(): void {
+    this.isLooking = false;
+    if (this.queued === this.underWay) for (const [seconds, group] of this.groups) this.send(seconds, group);
   }
 
   private open(seconds: number): Group {
@@ -80,6 +99,7 @@ export class Gatherer {
 
   private send(seconds: number, { waiting }: Group): void {
     this.groups.delete(seconds);
+    this.queued -= waiting.length;
     const sent = waiting.length === 1 ? this.alone(waiting[0]!) : this.together(waiting);
     sent.catch((error: unknown) => { for (const { fail } of waiting) fail(error); });
   }
