@@ -1,6 +1,6 @@
 // After each run: waits until everything is at rest, then compares the tables with what the clients were told.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkInvariants, type ShopDatabases } from '#libs/postgres';
+import { checkInvariants, type ShopDatabases, UNDECIDED } from '#libs/postgres';
 import type { Txid } from '#libs/protocol';
 import type { Result } from '../../apps/loadtest/src/contract.ts';
 import type { AuditCheck } from './report-types.ts';
@@ -8,6 +8,7 @@ import type { AuditCheck } from './report-types.ts';
 type Pool = ReturnType<typeof import('#libs/postgres').createPool>;
 
 const PAUSE_MS = 1_000;
+const REST_PAUSE_MS = 50;
 /** As many answers are asked for again where the tables are out of reach. */
 const ASKED_AGAIN = 500;
 const ASKED_AT_ONCE = 8;
@@ -27,7 +28,19 @@ export async function untilItHolds(audit: () => Promise<readonly AuditCheck[]>, 
   }
 }
 
-/** The whole shop since its start, and what the clients of the last run were told. @param extras databases of participants beyond the shop's, by name */
+/** Resolves when nothing is open or prepared any more, or `limitMs` are over: to look at everything before would be in vain. */
+export async function untilAtRest({ coordinator, ...shop }: ShopDatabases, extras: ReadonlyMap<string, Pool>, limitMs: number, signal: AbortSignal): Promise<void> {
+  const questions = [
+    async () => coordinator.query<{ open: boolean }>('SELECT EXISTS (SELECT FROM tx_open) AS open'),
+    ...[...Object.values(shop), ...extras.values()].map((pool) => async () => pool.query<{ open: boolean }>(`SELECT EXISTS (SELECT FROM concordat_branch WHERE ${UNDECIDED}) AS open`)),
+  ];
+  for (const deadline = Date.now() + limitMs; Date.now() < deadline && !signal.aborted; await sleep(REST_PAUSE_MS)) {
+    const answers = await Promise.all(questions.map((ask) => ask()));
+    if (answers.every(({ rows }) => !rows[0]!.open)) return;
+  }
+}
+
+/** The whole shop since its start (or what windows show of it), and what the clients of the last run were told. @param extras databases of participants beyond the shop's, by name */
 export async function auditShop(databases: ShopDatabases, extras: ReadonlyMap<string, Pool>, told: Told): Promise<readonly AuditCheck[]> {
   const { checks } = await checkInvariants(databases, { answers: answersOf(told) });
   return [...checks.map(({ name, ok, detail }) => ({ name, holds: ok, detail })), ...await auditExtras(databases.coordinator, extras)];
@@ -51,7 +64,7 @@ export async function auditAnswers(url: string, token: string, told: Told): Prom
 }
 
 /**
- * The monolith's books, all of them: money and stock add up, every order has been paid and taken, of the same amount, and nothing is
+ * The monolith's books, all of them (or what a window shows of them): money and stock add up, every order has been paid and taken, of the same amount, and nothing is
  * missing of what clients were told.
  * @param run its orders' ids begin so, and at least so many committed
  */
@@ -112,7 +125,8 @@ export function extraOffences(asked: readonly AskedOfExtra[], rows: readonly Ext
   return offences;
 }
 
-async function auditExtras(coordinator: ShopDatabases['coordinator'], extras: ReadonlyMap<string, Pool>): Promise<readonly AuditCheck[]> {
+/** Participants beyond the three of the shop: of each, whether it follows the decisions, and what it holds. */
+export async function auditExtras(coordinator: ShopDatabases['coordinator'], extras: ReadonlyMap<string, Pool>): Promise<readonly AuditCheck[]> {
   const audited = await Promise.all([...extras].map(async ([name, pool]) => {
     const { rows: asked } = await coordinator.query<AskedOfExtra>(`
       SELECT b.txid, b.protocol = 'saga' AS saga, e.outcome,

@@ -53,6 +53,28 @@ describe('generators', () => {
     expect(names).toEqual(['load-1', 'load-2']);
   });
 
+  it('are told, all alike, when the measured time begins, and seen in the order of their seconds', async () => {
+    const program = path.join(folder, 'told.mjs');
+    fs.writeFileSync(program, `
+      import readline from 'node:readline';
+      const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+      const a = JSON.parse((await lines.next()).value);
+      const say = (line) => console.log(JSON.stringify(line));
+      const progress = (second) => say({ kind: 'progress', second, ended: 1, refused: 0, p50Ms: 1, p99Ms: 2, outstanding: 0 });
+      progress(-a.mostWarmupSeconds);
+      if (a.worker === 1) progress(1 - a.mostWarmupSeconds);
+      const told = JSON.parse((await lines.next()).value).measureAfterSeconds;
+      if (a.worker === 0) progress(-1);
+      progress(0);
+      say({ kind: 'result', endings: { committed: told, aborted: 0, refused: 0, unknown: 0, shed: 0 }, reasons: {}, seconds: a.seconds, histogram: '${EMPTY}', bySecond: [], latestStartMs: 0, sample: [], told: [] });
+      process.exit(0);`);
+    const seen: number[] = [];
+    const all = assignmentsFor(settingsFrom({ rate: '10', workers: '2' }, (name) => name), TARGET, 'run1', 30);
+    const { endings } = await runGenerators(all, { onStarted: () => undefined, onProgress: ({ second }) => { seen.push(second); return seen.length === 1 ? 2 : null; } }, never, program);
+    expect(seen).toEqual([-30, -1, 0]);
+    expect(endings.committed).toBe(2 + 2);
+  });
+
   it('have a result although an outcome stayed unknown, which is their exit code 1', async () => {
     expect((await runGenerators(assignments(1), quiet, never, generator('result(); process.exitCode = 1;'))).endings.committed).toBe(1);
   });

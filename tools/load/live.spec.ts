@@ -24,6 +24,14 @@ describe('what is seen of a run', () => {
     expect(lines.map((line) => /  (.*?) \(/.exec(line)![1])).toEqual(['warm-up 5/5 s', '10/20 s', '20/20 s']);
   });
 
+  it('counts to the end of a warm-up that is shorter than it might be', () => {
+    const { lines, view } = watched(true);
+    view.progressed(progress(-5));
+    view.warmsUpFor(2);
+    view.progressed(progress(-1));
+    expect(lines.map((line) => /  (.*?) \(/.exec(line)![1])).toEqual(['warm-up 1/5 s', 'warm-up 2/2 s']);
+  });
+
   it('has the mean of what ended and the worst of the percentiles', () => {
     expect(lineOf([progress(0, { ended: 100, p99Ms: 50, p50Ms: null }), progress(1, { ended: 300, p99Ms: 20 })], SETTINGS)).toBe('2/20 s (28 %)  200/s  p50 10.0 ms  p99 50.0 ms  refused 0/s  open 64');
   });

@@ -17,7 +17,7 @@ export class LiveView {
   private readonly say: (line: string) => void;
   private readonly everySeconds: number;
   private readonly place: Place;
-  private readonly settings: Pick<RunSettings, 'seconds' | 'warmupSeconds'>;
+  private settings: Pick<RunSettings, 'seconds' | 'warmupSeconds'>;
   private kept: Progress[] = [];
 
   constructor(place: Place, settings: Pick<RunSettings, 'seconds' | 'warmupSeconds'>, out: { readonly say: (line: string) => void; readonly isTerminal: boolean }) {
@@ -25,6 +25,11 @@ export class LiveView {
     this.settings = settings;
     this.say = out.say;
     this.everySeconds = out.isTerminal ? 1 : QUIET_SECONDS;
+  }
+
+  /** Less than was said. */
+  warmsUpFor(seconds: number): void {
+    this.settings = { ...this.settings, warmupSeconds: seconds };
   }
 
   /** After each second. */

@@ -4,16 +4,19 @@ import type { DataDir } from '../stack/data-dir.ts';
 import { orderOf } from './compare.ts';
 import type { MeasureOptions } from './options.ts';
 import { versionOf } from './machine.ts';
-import { kneeOf, nextRate, type RampStep, stepOf } from './ramp.ts';
+import { describeKnee, kneeOf, nextRate, type RampStep, stepOf } from './ramp.ts';
 import { auditFails } from './report-figures.ts';
 import { renderReport } from './report-table.ts';
 import { renderReportPage } from './report-page.ts';
 import type { LoadReport, RunReport } from './report-types.ts';
-import { runOnce, type RunSetting } from './run.ts';
+import { runOnce, type RunPlace, type RunSetting } from './run.ts';
 import type { RunSettings } from './settings.ts';
 import { givenStack, startOwnStack } from './stack.ts';
+import { windowedStack, wholeAudited } from './windowed-stack.ts';
 import { withoutFigures } from './without-figures.ts';
 
+/** A step that is too much does not become steady, however long it warms up. */
+const STEP_STRETCH = 3;
 const WARMING: RunReport['settings']['loop'] = { kind: 'closed', clients: 64 };
 
 export interface MeasureSetting {
@@ -31,21 +34,22 @@ export interface MeasureSetting {
 export async function measure(options: MeasureOptions, setting: MeasureSetting): Promise<number> {
   const { dataDir, say, cleanup, onFatal } = setting;
   if (dataDir !== null) say('starting PostgreSQL, Kafka and the services ...');
-  const stack = dataDir === null ? await givenStack(options.target!, process.env, cleanup) : await startOwnStack({ dataDir, options, say, onFatal }, cleanup);
+  const stack = dataDir === null ? await givenStack(options.target!, process.env, cleanup) : windowedStack(await startOwnStack({ dataDir, options, say, onFatal }, cleanup), cleanup);
   if (stack.databases === null) say('the databases are out of reach: the audit asks the coordinator again for what clients were told, and knows nothing of the books');
   const runSetting: RunSetting = { ...setting, stack, localPool: options.localPool, drainSeconds: options.drainSeconds };
-  const { runs, knee } = options.ramp === null ? { runs: await inTurn(options, runSetting), knee: undefined } : await ramped(options, options.ramp.factor, runSetting);
-  return setting.signal.aborted ? 130 : conclude(options, stack.machine, runs, knee === undefined ? {} : { knee });
+  const { runs, ...ramp } = options.ramp === null ? { runs: await inTurn(options, runSetting) } : await ramped(options, options.ramp, runSetting);
+  if (setting.signal.aborted) return 130;
+  return conclude(options, stack.machine, await wholeAudited(runs, stack), ramp);
 }
 
 /** Tells what was measured, and answers the exit code. */
-export function conclude(options: MeasureOptions, machine: LoadReport['machine'], runs: readonly RunReport[], more: Pick<LoadReport, 'knee' | 'state'>): number {
+export function conclude(options: MeasureOptions, machine: LoadReport['machine'], runs: readonly RunReport[], more: Pick<LoadReport, 'knee' | 'held' | 'state'>): number {
   tell({
     format: 1, at: new Date().toISOString(), version: versionOf(), machine, environment: options.environment,
     runs: runs.map((run) => (auditFails(run) ? withoutFigures(run) : run)), rounds: options.rounds, ...more,
   }, options);
   // A ramp ends with what is too much: there, outcomes may stay unknown.
-  return runs.some((run) => auditFails(run) || (options.ramp === null && run.endings.unknown > 0)) ? 1 : 0;
+  return runs.some((run, i) => auditFails(run) || ((options.ramp === null || i === more.held?.run) && run.endings.unknown > 0)) ? 1 : 0;
 }
 
 /** Ends with the first run whose books do not balance: they are those of all runs after it, too. */
@@ -94,21 +98,27 @@ async function runAll(pairs: readonly Pair[], rounds: number): Promise<readonly 
   return runs;
 }
 
-async function ramped({ configurations }: MeasureOptions, factor: number, setting: RunSetting): Promise<{ readonly runs: readonly RunReport[]; readonly knee?: LoadReport['knee'] }> {
+async function ramped({ configurations }: MeasureOptions, { factor, held }: NonNullable<MeasureOptions['ramp']>, setting: RunSetting): Promise<Pick<LoadReport, 'runs' | 'knee' | 'held'>> {
   const [first] = configurations;
   const runs: RunReport[] = [];
   const steps: RampStep[] = [];
   // The first step is to tell what it does unloaded, not what it does cold.
   const failed = await warmUp(first!, setting);
   if (failed !== null) return { runs: [failed] };
+  const at = (ratePerSecond: number): RunSettings => ({ ...first!, loop: { kind: 'open', ratePerSecond } });
+  const place = (): RunPlace => ({ run: runs.length + 1, of: null, round: 0 });
   for (let rate = first!.loop.kind === 'open' ? first!.loop.ratePerSecond : null; rate !== null; rate = nextRate(steps, factor)) {
-    const run = await runOnce({ ...first!, loop: { kind: 'open', ratePerSecond: rate } }, { run: runs.length + 1, of: null, round: 0 }, setting);
+    const run = await runOnce(at(rate), place(), { ...setting, stretch: STEP_STRETCH });
     runs.push(run);
     if (setting.signal.aborted || auditFails(run)) return { runs };
     steps.push(stepOf(run));
     setting.say(summaryOf(run));
   }
-  return { runs, knee: kneeOf(steps) };
+  const knee = kneeOf(steps);
+  setting.say(describeKnee(knee));
+  if (held === null || knee.ratePerSecond === null) return { runs, knee };
+  const run = await runOnce({ ...at(Math.max(1, Math.round(knee.ratePerSecond * held.share))), seconds: held.seconds }, place(), setting);
+  return { runs: [...runs, run], knee, held: { share: held.share, run: runs.length } };
 }
 
 function summaryOf({ name, perSecond, latency, endings }: RunReport): string {

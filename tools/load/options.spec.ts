@@ -62,7 +62,9 @@ describe('the options of npm run load', () => {
   });
 
   it('begin a ramp with an open loop of one configuration', () => {
-    expect(measure('--ramp')).toMatchObject({ ramp: { factor: 1.25 } });
+    expect(measure('--ramp').ramp).toEqual({ factor: 1.25, held: null });
+    expect(measure('--ramp', '--of-knee', '0.7').ramp).toEqual({ factor: 1.25, held: { share: 0.7, seconds: 120 } });
+    expect(measure('--ramp', '--of-knee', '0.5', '--of-knee-seconds', '30').ramp!.held).toEqual({ share: 0.5, seconds: 30 });
     expect(names('--ramp')).toEqual(['2pc, sdk, 50/s']);
     expect(names('--ramp', '--rate', '300', '--way', 'http')).toEqual(['2pc, http, 300/s']);
   });
@@ -112,6 +114,9 @@ describe('the options of npm run load', () => {
     [['--rate', '5', '--clients', '5'], '--rate is an open loop, --clients a closed one'],
     [['--ramp', '--way', 'sdk,http'], '--ramp finds the knee of one configuration, got 2'],
     [['--factor', '2'], '--factor is for --ramp'],
+    [['--of-knee', '0.7'], '--of-knee is for --ramp'],
+    [['--ramp', '--of-knee', '2'], '--of-knee takes a number from 0.05 to 1, got "2"'],
+    [['--ramp', '--of-knee-seconds', '20'], '--of-knee-seconds is for --of-knee'],
     [['--rounds', '2'], '--rounds is for compare and state'],
     [['compare'], 'compare takes --presets, --run, or lists for --way, --protocol or --clients: there is nothing to compare'],
     [['compare', '--way', 'sdk'], 'there is nothing to compare'],
@@ -136,7 +141,7 @@ describe('the options of npm run load', () => {
 
   it('are all explained', () => {
     expect(parseLoadOptions(['--help'])).toEqual({ kind: 'help' });
-    for (const option of [...FIELD_NAMES, 'http', 'drain', 'local-pool', 'ramp', 'factor', 'presets', 'run', 'rounds', 'finished', 'unfinished', 'url', 'token-file', 'set', 'json', 'html']) expect(LOAD_HELP).toContain(`--${option} `);
+    for (const option of [...FIELD_NAMES, 'http', 'drain', 'local-pool', 'ramp', 'factor', 'of-knee', 'of-knee-seconds', 'presets', 'run', 'rounds', 'finished', 'unfinished', 'url', 'token-file', 'set', 'json', 'html']) expect(LOAD_HELP).toContain(`--${option} `);
     for (const preset of Object.keys(PRESETS)) expect(LOAD_HELP).toContain(preset);
   });
 });

@@ -15,7 +15,7 @@ export interface MeasureOptions {
   readonly configurations: readonly RunSettings[];
   readonly rounds: number;
   /** Given: there is one configuration, an open loop, which is where the ramp begins. */
-  readonly ramp: { readonly factor: number } | null;
+  readonly ramp: { readonly factor: number; readonly held: HeldBelowKnee | null } | null;
   /** Connections of the local ways. */
   readonly localPool: number;
   /** How long the stack has, after the load, until its books have to balance. */
@@ -29,6 +29,12 @@ export interface MeasureOptions {
   readonly html: string | null;
 }
 
+/** One run more, at that share of the knee. */
+export interface HeldBelowKnee {
+  readonly share: number;
+  readonly seconds: number;
+}
+
 export interface IdleOptions extends Pick<MeasureOptions, 'environment' | 'json'> {
   readonly seconds: number;
   /** Before it. */
@@ -36,7 +42,7 @@ export interface IdleOptions extends Pick<MeasureOptions, 'environment' | 'json'
 }
 
 export const LOAD_HELP = `npm run load -- [options]             checkouts through Concordat, beside the same checkout as one local transaction
-npm run load -- --ramp [options]      an open loop that grows until it is too much: where is the knee?
+npm run load -- --ramp [options]      an open loop that grows until it is too much: where is the knee? --of-knee 0.7: and what are the latencies below it?
 npm run load -- compare [options]     several configurations in turn, repeatedly
 npm run load -- diff A B              two reports (of --json) side by side
 npm run load -- state [options]       a store full of old transactions against an empty one, in turn; first the time to resume unfinished ones
@@ -57,12 +63,14 @@ What is offered
 
 How it is measured
   --seconds N          measured seconds of each run, 1..3600 (default 10)
-  --warmup N           seconds before it that do not count, 0..600 (default 3)
+  --warmup N           seconds before it that do not count, 0..600 (default 3); of an open loop up to ten times that, until nothing is queued
   --drain N            seconds after it until the books must balance, 1..600 (default 60)
   --workers N          generator processes, 1..64 (default 1)
   --local-pool N       connections of the local ways, 1..200 (default 16)
   --ramp               begin with --rate (default 50); each step --seconds long
   --factor F           of the ramp: the next rate, 1.05..4 (default 1.25)
+  --of-knee SHARE      after the ramp, on the same stack: an open loop at that share of the knee, 0.05..1
+  --of-knee-seconds N  measured seconds of it, 1..3600 (default 120)
 
 compare
   --presets LIST       of ${Object.keys(PRESETS).join(', ')}
@@ -126,7 +134,7 @@ function parse(argv: readonly string[]) {
       args: withFileOfJson(argv), strict: true, allowPositionals: true,
       options: {
         clients: text, concurrency: text, rate: text, way: text, http: text, protocol: text, participants: text, refusals: text, skew: text, payload: text, batch: text, seed: text,
-        seconds: text, warmup: text, drain: text, workers: text, 'local-pool': text, ramp: flag, factor: text, presets: text, run: repeated, rounds: text, finished: text, unfinished: text,
+        seconds: text, warmup: text, drain: text, workers: text, 'local-pool': text, ramp: flag, factor: text, 'of-knee': text, 'of-knee-seconds': text, presets: text, run: repeated, rounds: text, finished: text, unfinished: text,
         url: text, 'token-file': text, set: repeated, json: text, html: text, help: flag,
       },
     });
@@ -155,13 +163,18 @@ function measureFrom(values: Values, command: Command | null): MeasureOptions {
   return {
     configurations,
     rounds: isCompare || command === 'state' ? wholeNumber('--rounds', values.rounds ?? '3', 1, 100) : 1,
-    ramp: values.ramp === true ? { factor: number('--factor', values.factor ?? '1.25', 1.05, 4) } : null,
+    ramp: values.ramp === true ? { factor: number('--factor', values.factor ?? '1.25', 1.05, 4), held: heldFrom(values) } : null,
     localPool: wholeNumber('--local-pool', values['local-pool'] ?? '16', 1, 200),
     drainSeconds: wholeNumber('--drain', values.drain ?? '60', 1, 600),
     target: values.url === undefined ? null : { coordinatorUrls: values.url.split(',').map(urlFrom), tokenFile: values['token-file'] ?? null },
     environment: environmentFrom(values.set ?? []),
     json: values.json ?? null, html: values.html ?? null,
   };
+}
+
+function heldFrom(values: Values): HeldBelowKnee | null {
+  const share = values['of-knee'];
+  return share === undefined ? null : { share: number('--of-knee', share, 0.05, 1), seconds: wholeNumber('--of-knee-seconds', values['of-knee-seconds'] ?? '120', 1, 3_600) };
 }
 
 function stateFrom(values: Values): Omit<Extract<LoadCommand, { readonly kind: 'state' }>, 'kind'> {
@@ -190,7 +203,8 @@ function refuseWhatDoesNotFit(values: Values, command: Command | null): void {
   if (values.clients !== undefined && values.concurrency !== undefined) throw new OptionError('--concurrency is the older name of --clients: give one of them');
   if (values.http !== undefined && values.way !== undefined) throw new OptionError('--http is the older form of --way: give one of them');
   if (clients !== undefined && (values.rate !== undefined || values.ramp === true)) throw new OptionError(`${values.rate === undefined ? '--ramp' : '--rate'} is an open loop, --clients a closed one: give one of them`);
-  if (values.factor !== undefined && values.ramp !== true) throw new OptionError('--factor is for --ramp');
+  for (const name of ['factor', 'of-knee'] as const) if (values[name] !== undefined && values.ramp !== true) throw new OptionError(`--${name} is for --ramp`);
+  if (values['of-knee-seconds'] !== undefined && values['of-knee'] === undefined) throw new OptionError('--of-knee-seconds is for --of-knee');
   if (values['token-file'] !== undefined && values.url === undefined) throw new OptionError('--token-file is for --url: an own stack makes its own tokens');
   if (isCompare && values.ramp === true) throw new OptionError('--ramp finds the knee of one configuration: leave compare out');
   for (const name of ['presets', 'run', 'rounds'] as const) if (!isCompare && !(command === 'state' && name === 'rounds') && values[name] !== undefined) throw new OptionError(`--${name} is for compare${name === 'rounds' ? ' and state' : ''}`);

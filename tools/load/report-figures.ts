@@ -104,10 +104,11 @@ export function endingsInAll({ endings }: RunReport): number {
 
 /** What a reader has to know before he believes a run. */
 export function cautions(run: RunReport): readonly string[] {
-  const { settings: { loop }, perSecond, endings, latency, latestStartMs } = run;
+  const { settings: { loop }, warmup, perSecond, endings, latency, latestStartMs } = run;
   const p99 = percentileOf(latency, 'p99') ?? latency.max;
   const said = [];
   if (loop.kind === 'open' && perSecond < loop.ratePerSecond * KEPT_UP) said.push(`only ${percent(perSecond / loop.ratePerSecond)} of the offered rate ended: its latencies are those of a queue that grows or is cut`);
+  if (warmup?.steady === false) said.push(`not steady after ${warmup.seconds} s of warm-up: what is measured may be the queue of the beginning, or one that grows`);
   if (endings.shed > 0) said.push(`${count(endings.shed)} arrivals were not sent at all, because too many were unanswered`);
   if (loop.kind === 'open' && latestStartMs > p99 * LATE) said.push(`the generator started an arrival ${figure(latestStartMs)} ms late: its own lateness is in the latencies`);
   const busy = busyGenerator(run);

@@ -1,7 +1,7 @@
 import { comparisonBars, costBars, outcomeBars, percentilePlot, phaseBars, processBars, shownRuns, timePlots } from './report-charts.ts';
 import { compareRows, groupsOf, restlessLines } from './report-compare.ts';
 import { auditFails, auditWord, BASES_SAID, cautions, labelled } from './report-figures.ts';
-import { rampPlots, rampTable } from './report-ramp.ts';
+import { heldTable, rampPlots, rampTable } from './report-ramp.ts';
 import { stateTable } from './report-state.ts';
 import { auditTable, endingTable, hasBases, latencyTable, settingLines, settingsTable, summaryTable, type Table } from './report-rows.ts';
 import type { LoadReport } from './report-types.ts';
@@ -12,6 +12,7 @@ import { escapeXml } from '../report/svg.ts';
 export function renderReportPage(report: LoadReport): string {
   const shown = shownRuns(report);
   const ramp = rampTable(report);
+  const held = heldTable(report);
   const state = stateTable(report);
   const [first] = report.runs;
   const title = report.knee !== undefined ? `ramp of ${rampName(report)}` : report.runs.length === 1 ? first!.name : `${groupsOf(report).length} configurations${report.rounds > 1 ? `, ${report.rounds} rounds` : ''}`;
@@ -21,6 +22,7 @@ export function renderReportPage(report: LoadReport): string {
     ...failures(report),
     ...(state === null ? [] : tableSection(state)),
     ...(ramp === null ? [] : [...tableSection(ramp), ...rampPlots(report)]),
+    ...(held === null ? [] : tableSection(held)),
     ...(report.rounds > 1 && shown.length > 0 ? comparison(report) : []),
     ...tableSection(summaryTable(report)),
     ...(hasBases(report) ? [`<p class="facts">${BASES_SAID}</p>`] : []),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { kneeOf, stepOf } from './ramp.ts';
 import { renderReportPage } from './report-page.ts';
-import { rampPlots, rampTable } from './report-ramp.ts';
+import { heldTable, rampPlots, rampTable } from './report-ramp.ts';
 import { renderReport } from './report-table.ts';
 import { brokenRun, sampleReport, sampleRun } from './testing/sample-report.ts';
 
@@ -22,6 +22,18 @@ describe('what a ramp saw', () => {
     expect(page).toContain('Ended per second over the offered rate');
     expect(page).toContain('<title>Load: ramp of 2pc, sdk</title>');
     expect(rampPlots(report).join('')).toContain('class="band"');
+  });
+
+  it('has what was held below the knee as a table of its own, and not as a step', () => {
+    const below = sampleRun({ ratePerSecond: 210, perSecond: 210, medianMs: 20, overrides: { warmup: { seconds: 30, steady: false } } });
+    const withHeld = { ...report, runs: [...runs, below], held: { share: 0.7, run: runs.length } };
+    expect(rampTable(withHeld)!.rows).toEqual(rampTable(report)!.rows);
+    const { title, rows: [row] } = heldTable(withHeld)!;
+    expect(title).toBe('Held at 70 % of the knee for 20 s');
+    expect([row![0], row!.slice(5), Number(row![4]) > 1]).toEqual(['210', ['30', 'no'], true]);
+    for (const text of [renderReport(withHeld), renderReportPage(withHeld)]) expect(text).toMatch(/Held at 70 % of the knee[^]*not steady after 30 s of warm-up/);
+    expect(heldTable(report)).toBeNull();
+    expect(heldTable({ ...withHeld, runs: [...runs, brokenRun()] })).toBeNull();
   });
 
   it('is nothing where there was no ramp, and leaves out a step whose books do not balance', () => {

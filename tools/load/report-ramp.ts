@@ -12,8 +12,8 @@ interface Step {
   readonly run: RunReport;
 }
 
-function stepsOf({ runs }: LoadReport): readonly Step[] {
-  return runs.filter((run) => !auditFails(run)).flatMap((run) => (run.settings.loop.kind === 'open' ? [{ rate: run.settings.loop.ratePerSecond, run }] : [])).toSorted((a, b) => a.rate - b.rate);
+function stepsOf({ runs, held }: LoadReport): readonly Step[] {
+  return runs.filter((run, i) => !auditFails(run) && i !== held?.run).flatMap((run) => (run.settings.loop.kind === 'open' ? [{ rate: run.settings.loop.ratePerSecond, run }] : [])).toSorted((a, b) => a.rate - b.rate);
 }
 
 /** Null: this is no ramp. */
@@ -25,6 +25,20 @@ export function rampTable(report: LoadReport): Table | null {
     rows: stepsOf(report).map(({ rate, run }) => [
       count(rate), figure(run.perSecond), percent(run.perSecond / rate), figure(percentileOf(run.latency, 'p50')), figure(percentileOf(run.latency, 'p99')), count(leftOpen(run)), verdict(run, knee),
     ]),
+  };
+}
+
+/** What the latencies are below the knee; null: nothing was held there, or its books do not balance. */
+export function heldTable({ runs, held }: LoadReport): Table | null {
+  const run = held === undefined ? undefined : runs[held.run];
+  if (run === undefined || auditFails(run) || run.settings.loop.kind !== 'open') return null;
+  const { settings: { loop, seconds, warmupSeconds }, warmup, perSecond, latency } = run;
+  const [p50, p99] = [percentileOf(latency, 'p50'), percentileOf(latency, 'p99')];
+  return {
+    title: `Held at ${percent(held!.share)} of the knee for ${seconds} s`, header: ['offered /s', 'ended /s', 'p50 ms', 'p99 ms', 'p99 / p50', 'warm-up s', 'steady'], words: [6],
+    rows: [[
+      count(loop.ratePerSecond), figure(perSecond), figure(p50), figure(p99), figure(p50 === null || p99 === null ? null : p99 / p50), String(warmup?.seconds ?? warmupSeconds), warmup?.steady === false ? 'no' : 'yes',
+    ]],
   };
 }
 

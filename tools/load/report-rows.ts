@@ -135,10 +135,10 @@ export function settingsTable(report: LoadReport): Table {
   return {
     title: 'Settings', words: [0, 1, 2, 6],
     header: ['run', 'way', 'protocol', 'warm-up s', 'measured s', 'workers', 'skew', 'participants', 'refusals asked %', 'payload bytes', 'seed', 'latest start ms'],
-    rows: labelled(report).map(({ run: { settings, latestStartMs }, label }) => {
+    rows: labelled(report).map(({ run: { settings, latestStartMs, warmup }, label }) => {
       const { way, workload, warmupSeconds, seconds, workers, batchSize } = settings;
       return [
-        label, way === 'batch' ? `batch of ${batchSize}` : way, workload.protocol, String(warmupSeconds), String(seconds), String(workers), typeof workload.skew === 'string' ? workload.skew : `zipf ${workload.skew.zipf}`,
+        label, way === 'batch' ? `batch of ${batchSize}` : way, workload.protocol, String(warmup?.seconds ?? warmupSeconds), String(seconds), String(workers), typeof workload.skew === 'string' ? workload.skew : `zipf ${workload.skew.zipf}`,
         String(workload.participants), figure(workload.refusalShare * 100), count(workload.payloadBytes), String(workload.seed), settings.loop.kind === 'open' ? figure(latestStartMs) : '',
       ];
     }),

@@ -1,6 +1,6 @@
 import { compareTable } from './report-compare.ts';
 import { auditFails, BASES_SAID, cautions, cpuMsInAll, endingsInAll, labelled, type Labelled, loadName } from './report-figures.ts';
-import { rampTable } from './report-ramp.ts';
+import { heldTable, rampTable } from './report-ramp.ts';
 import { stateTable } from './report-state.ts';
 import { costTable, cpuTable, endingTable, hasBases, latencyTable, memoryTable, PHASE_NAMES, phaseTable, settingLines, summaryTable, type Table } from './report-rows.ts';
 import type { LoadReport, RunReport } from './report-types.ts';
@@ -14,7 +14,7 @@ export function renderReport(report: LoadReport): string {
   return [
     ...settingLines(report),
     ...runs.filter(({ run }) => auditFails(run)).flatMap(failureLines),
-    ...[rampTable(report), stateTable(report)].flatMap((of) => (of === null ? [] : section(of))),
+    ...[rampTable(report), heldTable(report), stateTable(report)].flatMap((of) => (of === null ? [] : section(of))),
     ...(only === null ? severalRuns(report, runs) : oneRun(only, report)),
   ].join('\n');
 }
@@ -42,11 +42,11 @@ function oneRun({ run }: Labelled, report: LoadReport): readonly string[] {
 }
 
 function headLines(run: RunReport): readonly string[] {
-  const { name, settings: { loop, seconds, warmupSeconds, workers }, perSecond } = run;
+  const { name, settings: { loop, seconds, warmupSeconds, workers }, warmup, perSecond } = run;
   const offered = loop.kind === 'open' ? `, ${percent(perSecond / loop.ratePerSecond)} of the ${loadName(run)} offered` : ` from ${loadName(run)} in a closed loop`;
   return [
     name,
-    `  ${figure(perSecond)}/s ended${offered}; ${count(endingsInAll(run))} in ${seconds} s after ${warmupSeconds} s of warm-up, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
+    `  ${figure(perSecond)}/s ended${offered}; ${count(endingsInAll(run))} in ${seconds} s after ${warmup?.seconds ?? warmupSeconds} s of warm-up, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
     ...(loop.kind === 'open' ? [`  latest start of an arrival: ${figure(run.latestStartMs)} ms after its time`] : []),
     ...cautions(run).map((said) => `  ! ${said}`),
   ];

@@ -5,6 +5,8 @@ export interface RunReport {
   /** For tables: `2pc, sdk, 256 clients`. */
   readonly name: string;
   readonly settings: Pick<Assignment, 'way' | 'loop' | 'workload' | 'warmupSeconds' | 'seconds' | 'batchSize' | 'workers'>;
+  /** Of an open loop that warmed up until nothing was left of the beginning (`steady`), or for as long as it may. */
+  readonly warmup?: { readonly seconds: number; readonly steady: boolean };
   /** From 0: of `compare` the round, of the other runs 0. */
   readonly round: number;
   readonly startedAt: string;
@@ -87,6 +89,8 @@ export interface LoadReport {
   readonly rounds: number;
   /** Of `--ramp`: the runs are its steps. */
   readonly knee?: Knee;
+  /** Of `--of-knee`: the run (from 0) that was held at that share of the knee; it is no step of the ramp. */
+  readonly held?: { readonly share: number; readonly run: number };
   readonly state?: StateReport;
 }
 

@@ -1,7 +1,7 @@
 // One configuration: warm-up, measured time, drain, audit.
 import { randomBytes } from 'node:crypto';
 import type { Assignment, Result } from '../../apps/loadtest/src/contract.ts';
-import { auditAnswers, auditMonolith, auditShop, untilItHolds } from './audit.ts';
+import { auditAnswers, auditMonolith, auditShop, untilAtRest, untilItHolds } from './audit.ts';
 import { costOf } from './counters.ts';
 import { assignmentsFor, runGenerators } from './generators.ts';
 import { LiveView, type Place } from './live.ts';
@@ -11,6 +11,8 @@ import type { AuditCheck, Phase, RunReport } from './report-types.ts';
 import { Sampler } from './sampler.ts';
 import { isLocal, nameOf, type RunSettings } from './settings.ts';
 import type { Stack } from './stack.ts';
+import { Warmup } from './warmup.ts';
+import { orderPrefixAt } from './windowed-stack.ts';
 
 export interface RunSetting {
   readonly stack: Stack;
@@ -19,7 +21,11 @@ export interface RunSetting {
   readonly say: (line: string) => void;
   readonly isTerminal: boolean;
   readonly signal: AbortSignal;
+  /** How often its warm-up an open loop warms up at most, if it is not steady before. */
+  readonly stretch?: number;
 }
+
+const STRETCH = 10;
 
 /** Its place among all runs, and its round, from 0. */
 export type RunPlace = Omit<Place, 'name'> & { readonly round: number };
@@ -29,11 +35,12 @@ export async function runOnce(settings: RunSettings, place: RunPlace, setting: R
   const { stack, say, signal } = setting;
   const name = [nameOf(settings), ...(stack.label === undefined ? [] : [stack.label])].join(', ');
   const startedAt = new Date().toISOString();
-  const idPrefix = `l${Date.now().toString(36)}${randomBytes(3).toString('hex')}`;
+  const idPrefix = `${orderPrefixAt(Date.now())}${randomBytes(3).toString('hex')}`;
   let generators: ReadonlyMap<string, number> = new Map();
   const sampler = new Sampler({ pids: () => new Map([...generators, ...stack.pids()]), counters: () => stack.counters() }, settings.seconds);
-  const view = new LiveView({ ...place, name }, settings, setting);
-  const result = await runGenerators(assignmentsFor(settings, targetOf(stack, setting.localPool), idPrefix), {
+  const warmup = new Warmup(settings, setting.stretch ?? STRETCH);
+  const view = new LiveView({ ...place, name }, { ...settings, warmupSeconds: warmup.mostSeconds }, setting);
+  const result = await runGenerators(assignmentsFor(settings, targetOf(stack, setting.localPool), idPrefix, warmup.mostSeconds), {
     onStarted: (pids) => {
       generators = pids;
       sampler.started();
@@ -41,17 +48,24 @@ export async function runOnce(settings: RunSettings, place: RunPlace, setting: R
     onProgress: (progress) => {
       sampler.progressed(progress);
       view.progressed(progress);
+      const begin = warmup.progressed(progress);
+      if (begin !== null) view.warmsUpFor(begin);
+      return begin;
     },
   }, signal);
   const ended = endedWithin(result, settings.seconds);
   const { processes, counters, restarted } = await sampler.result(ended);
   say(`${place.run === 0 ? 'warming up' : `run ${place.run}`}: auditing`);
-  const audit = await untilItHolds(() => auditOf(settings, result, idPrefix, stack), setting.drainSeconds * 1000, signal);
+  const limitMs = setting.drainSeconds * 1000;
+  if (!isLocal(settings.way) && stack.databases !== null) await untilAtRest(stack.databases, stack.extras, limitMs, signal);
+  const audit = await untilItHolds(() => auditOf(settings, result, idPrefix, stack), limitMs, signal);
+  const phases = isLocal(settings.way) ? null : await phasesOf(result, stack);
+  if (audit.every(({ holds }) => holds)) await stack.window?.advance(isLocal(settings.way) ? 'monolith' : 'shop');
+  const warmed = warmup.result();
   return {
-    name, settings, round: place.round, startedAt, endings: result.endings, reasons: result.reasons, perSecond: ended / result.seconds,
+    name, settings, ...(warmed === undefined ? {} : { warmup: warmed }), round: place.round, startedAt, endings: result.endings, reasons: result.reasons, perSecond: ended / result.seconds,
     latency: latencyOf(result.histogram), histogram: result.histogram, bySecond: result.bySecond, latestStartMs: result.latestStartMs,
-    phases: isLocal(settings.way) ? null : await phasesOf(result, stack),
-    processes, cost: counters === null ? null : costOf(counters.before, counters.after, ended),
+    phases, processes, cost: counters === null ? null : costOf(counters.before, counters.after, ended),
     audit: [...audit, noRestarts(restarted)],
   };
 }

@@ -15,7 +15,7 @@ import { type Counters, readCounters } from './counters.ts';
 import { machineOf } from './machine.ts';
 import { startNodeServer } from './node-server.ts';
 import type { MeasureOptions } from './options.ts';
-import type { AuditCheck, LoadReport } from './report-types.ts';
+import type { AuditCheck, LoadReport, RunReport } from './report-types.ts';
 import type { RunSettings } from './settings.ts';
 import { tokensFrom } from './tokens.ts';
 
@@ -40,6 +40,15 @@ export interface Stack {
   readonly label?: string;
   /** What else must hold of what lies in its tables. */
   readonly auditMore?: () => Promise<readonly AuditCheck[]>;
+  /** Given: the pools show what was written since the last `advance`. */
+  readonly window?: AuditWindow;
+}
+
+export interface AuditWindow {
+  /** What is there has been audited: of the monolith, or of everybody else. */
+  advance(of: 'shop' | 'monolith'): Promise<void>;
+  /** Of everything since the start; nothing if an audit has just seen all that. @param runs all that were reported */
+  auditWhole(runs: readonly RunReport[]): Promise<readonly AuditCheck[]>;
 }
 
 /** One that was started here, whose services can be stopped and started again. */
@@ -47,6 +56,8 @@ export interface OwnStack extends Stack {
   readonly databases: Readonly<Record<Database, Pool>>;
   readonly readToken: string;
   readonly databaseUrls: Readonly<Record<Database, string>>;
+  /** Of the participants beyond the shop's three, by name. */
+  readonly extraUrls: ReadonlyMap<string, string>;
   readonly admin: Pool;
   stopServices(): Promise<void>;
   /** Resolves when all are ready. */
@@ -111,7 +122,7 @@ export async function startOwnStack({ dataDir, options, say, onFatal }: OwnStack
 
   const sources = { admin, kafkaFolder: dataDir.file('kafka'), coordinatorUrls: [url], readToken: tokens.read };
   return {
-    coordinatorUrls: [url], submitToken: tokens.submit, readToken: tokens.read, databases, databaseUrls, admin, monolith: { ...monolith, httpUrl }, startServices, stopServices: () => supervisor.stop(),
+    coordinatorUrls: [url], submitToken: tokens.submit, readToken: tokens.read, databases, databaseUrls, extraUrls, admin, monolith: { ...monolith, httpUrl }, startServices, stopServices: () => supervisor.stop(),
     extras: new Map([...extraUrls].map(([name, databaseUrl]) => [name, pool(databaseUrl)])),
     machine: await machineOf(admin, true),
     counters: () => readCounters(sources),
@@ -146,7 +157,8 @@ function extraNames(configurations: readonly RunSettings[]): readonly string[] {
   return Array.from({ length: Math.max(0, most - SHOP.length) }, (_, i) => `extra-${i + 1}`);
 }
 
-function pools(cleanup: (() => Promise<void>)[]): (url: string) => Pool {
+/** Of databases to be audited. */
+export function pools(cleanup: (() => Promise<void>)[]): (url: string) => Pool {
   return (url) => {
     const pool = createPool(url, { max: 2, applicationName: 'concordat-load', statementTimeoutMs: STATEMENT_TIMEOUT_MS });
     cleanup.push(() => pool.end());

@@ -3,7 +3,7 @@ import { AssignmentError, parseAssignment } from './assignment.js';
 import type { Assignment } from './contract.js';
 
 const ASSIGNMENT: Assignment = {
-  way: 'sdk', loop: { kind: 'open', ratePerSecond: 500 }, warmupSeconds: 0, seconds: 10, batchSize: 100, worker: 1, workers: 2, idPrefix: 'l1',
+  way: 'sdk', loop: { kind: 'open', ratePerSecond: 500 }, warmupSeconds: 0, mostWarmupSeconds: 0, seconds: 10, batchSize: 100, worker: 1, workers: 2, idPrefix: 'l1',
   workload: { protocol: 'saga', participants: 3, refusalShare: 0.1, skew: { zipf: 0.99 }, payloadBytes: 0, seed: 1 },
   target: { coordinatorUrls: ['http://127.0.0.1:3000'], token: 't', localDatabaseUrl: null, localHttpUrl: null, localPool: 16 },
 };
@@ -29,6 +29,7 @@ describe('an assignment', () => {
     ['too many participants', workload({ participants: 11 }), 'workload.participants must be <= 10'],
     ['a share above one', workload({ refusalShare: 1.5 }), 'workload.refusalShare must be <= 1'],
     ['a flat Zipf', workload({ skew: { zipf: 0 } }), 'workload.skew'],
+    ['a warm-up that is over before it is long enough', without({ warmupSeconds: 3, mostWarmupSeconds: 2 }), 'mostWarmupSeconds 2 is less than warmupSeconds 3'],
     ['a worker too many', without({ worker: 2 }), 'worker 2 is none of 2'],
     ['no coordinator', without({ target: { ...ASSIGNMENT.target, coordinatorUrls: [] } }), 'way sdk needs target.coordinatorUrls'],
     ['no local database', without({ way: 'local-single' }), 'way local-single needs target.localDatabaseUrl'],

@@ -32,6 +32,7 @@ const SCHEMA = exactly({
     seed: integer(0, 2 ** 32 - 1),
   }),
   warmupSeconds: { type: 'number', minimum: 0, maximum: 86_400 },
+  mostWarmupSeconds: { type: 'number', minimum: 0, maximum: 86_400 },
   seconds: { type: 'number', exclusiveMinimum: 0, maximum: 86_400 },
   batchSize: integer(1, 1_000),
   target: exactly({
@@ -70,7 +71,8 @@ function pathOf(pointer: string): string {
 }
 
 /** What no single field is to blame for. */
-function contradiction({ way, target, workload, worker, workers }: Assignment): string | null {
+function contradiction({ way, target, workload, worker, workers, warmupSeconds, mostWarmupSeconds }: Assignment): string | null {
+  if (mostWarmupSeconds < warmupSeconds) return `mostWarmupSeconds ${mostWarmupSeconds} is less than warmupSeconds ${warmupSeconds}`;
   if (worker >= workers) return `worker ${worker} is none of ${workers}, which count from 0`;
   switch (way) {
     case 'sdk':

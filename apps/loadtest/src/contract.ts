@@ -34,6 +34,8 @@ export interface Assignment {
   readonly loop: Loop;
   readonly workload: Workload;
   readonly warmupSeconds: number;
+  /** Longer than `warmupSeconds`: it lasts so long unless a line says that less will do. */
+  readonly mostWarmupSeconds: number;
   readonly seconds: number;
   readonly batchSize: number;
   readonly target: {
@@ -51,12 +53,18 @@ export interface Assignment {
   readonly idPrefix: string;
 }
 
+/** A line on stdin after the assignment. */
+export interface MeasureAfter {
+  /** The measured time begins so many seconds after the start. */
+  readonly measureAfterSeconds: number;
+}
+
 export type Ending = 'committed' | 'aborted' | 'refused' | 'unknown' | 'shed';
 
 /** What is printed each second, one line of JSON. */
 export interface Progress {
   readonly kind: 'progress';
-  /** Since the start of the measured time; negative: warming up. */
+  /** Since the start of the measured time; negative: warming up, for so long at most. */
   readonly second: number;
   readonly ended: number;
   readonly refused: number;

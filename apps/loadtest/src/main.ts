@@ -1,11 +1,11 @@
-import { text } from 'node:stream/consumers';
+import readline from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AssignmentError, parseAssignment } from './assignment.js';
-import type { Assignment, Progress, Result } from './contract.js';
+import type { Assignment, MeasureAfter, Progress, Result } from './contract.js';
 import { run } from './run.js';
 import { openWay } from './ways/open-way.js';
 
-// One worker of the load generator: an Assignment as JSON on stdin, lines of JSON (Progress, in the end one Result) on stdout.
+// One worker of the load generator. Lines of JSON: on stdin an Assignment, and perhaps a MeasureAfter; on stdout Progress, in the end one Result.
 
 const EXIT = { ok: 0, somethingUnknown: 1, badAssignment: 2, stopped: 130 } as const;
 /** Connections whose other end is stuck are left to the end of the process. */
@@ -14,15 +14,18 @@ const CLOSE_MS = 2_000;
 async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-  const result = await runAssignment(parseAssignment(await text(process.stdin)), stop.signal);
+  const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const { value } = await lines.next() as IteratorResult<string, undefined>;
+  const measureAfter = lines.next().then(({ value: line }) => (line === undefined ? new Promise<never>(() => undefined) : (JSON.parse(line as string) as MeasureAfter).measureAfterSeconds));
+  const result = await runAssignment(parseAssignment(value ?? ''), stop.signal, measureAfter);
   if (stop.signal.aborted) return EXIT.stopped;
   return result.endings.unknown > 0 ? EXIT.somethingUnknown : EXIT.ok;
 }
 
-async function runAssignment(assignment: Assignment, signal: AbortSignal): Promise<Result> {
+async function runAssignment(assignment: Assignment, signal: AbortSignal, measureAfter: Promise<number>): Promise<Result> {
   const way = await openWay(assignment);
   try {
-    const result = await run(assignment, way, { onSecond: (progress) => void print(progress), onFault: firstOnly((error) => say(stackOf(error))), signal });
+    const result = await run(assignment, way, { onSecond: (progress) => void print(progress), onFault: firstOnly((error) => say(stackOf(error))), signal, measureAfter });
     await print(result);
     return result;
   } finally {

@@ -10,7 +10,8 @@ export interface Arrival {
 
 export interface OpenLoopOptions {
   readonly ratePerSecond: number;
-  readonly seconds: number;
+  /** A function: as long as it says at the time. */
+  readonly seconds: number | (() => number);
   /** Beyond this many unanswered ones an arrival is not sent, and counted as shed: the generator's own memory stays bounded. */
   readonly maxOutstanding: number;
   /** Must not reject. */
@@ -41,13 +42,13 @@ export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopRes
   const { ratePerSecond, maxOutstanding, attempt, signal } = options;
   const now = options.now ?? (() => performance.now());
   const aborted = (): boolean => signal?.aborted === true;
-  const total = Math.round(options.seconds * ratePerSecond);
+  const seconds = typeof options.seconds === 'number' ? () => options.seconds as number : options.seconds;
   const start = now();
   const outstanding = new Set<Promise<void>>();
   let shed = 0;
   let latestStartMs = 0;
   let n = 0;
-  for (; n < total && !aborted(); n++) {
+  for (; n < Math.round(seconds() * ratePerSecond) && !aborted(); n++) {
     const intendedMs = (n * 1000) / ratePerSecond;
     for (let early = intendedMs - (now() - start); early > 0.5 && !aborted(); early = intendedMs - (now() - start)) await pause(early, signal);
     if (aborted()) break;
@@ -60,7 +61,7 @@ export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopRes
     const attempted = attempt({ n, intendedMs }).finally(() => outstanding.delete(attempted));
     outstanding.add(attempted);
   }
-  return { offered: n, shed, seconds: Math.min(options.seconds, (now() - start) / 1000), latestStartMs, settled: Promise.all(outstanding).then(() => undefined) };
+  return { offered: n, shed, seconds: Math.min(seconds(), (now() - start) / 1000), latestStartMs, settled: Promise.all(outstanding).then(() => undefined) };
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

@@ -58,6 +58,36 @@ describe('the record of an open loop', () => {
   });
 });
 
+describe('a warm-up that may be shorter', () => {
+  const long = { warmupSeconds: 20 };
+
+  it('ends after so many seconds, and is numbered so', () => {
+    const { recorder, seconds, attempt } = recording(long);
+    recorder.advance(4_100);
+    expect(recorder.measureAfter(6, 4_200)).toBe(6);
+    attempt(committed(), 5_999, 6_500);
+    attempt(committed(), 6_000, 6_500);
+    attempt(committed(), 15_999, 16_000);
+    attempt(committed(), 16_000, 16_001);
+    const result = recorder.result(17_000);
+    expect(seconds.slice(0, 8).map(({ second }) => second)).toEqual([-20, -19, -18, -17, -2, -1, 0, 1]);
+    expect(result.endings.committed).toBe(2);
+    expect(result.bySecond.slice(0, 2).map(({ second, ended }) => [second, ended])).toEqual([[0, 2], [1, 0]]);
+  });
+
+  it('that is told too late ends with the second that goes on', () => {
+    const { recorder, seconds } = recording(long);
+    expect(recorder.measureAfter(3, 7_500)).toBe(8);
+    recorder.advance(9_000);
+    expect(seconds.slice(-2).map(({ second }) => second)).toEqual([-1, 0]);
+  });
+
+  it('is over when it is over, and becomes no longer', () => {
+    const { recorder } = recording(long);
+    expect([recorder.measureAfter(20, 1_000), recorder.measureAfter(30, 1_000), recorder.measureAfter(3, 19_500), recorder.measureAfter(3, 21_000)]).toEqual([20, 20, 20, 20]);
+  });
+});
+
 describe('the record of a closed loop', () => {
   it('counts what ended in the measured time, and what was unknown after it', () => {
     const { recorder, attempt } = recording({ loop: 'closed' });

@@ -6,6 +6,7 @@ type Second = Result['bySecond'][number];
 
 export interface RecorderOptions {
   readonly loop: Loop['kind'];
+  /** At most: see `measureAfter`. */
   readonly warmupSeconds: number;
   readonly seconds: number;
   readonly onSecond: (progress: Progress) => void;
@@ -22,7 +23,7 @@ const MOST_TOLD = 200_000;
  * became unknown after it. The series by second has whatever ended in that second, of the measured time or not.
  */
 export class Recorder {
-  private readonly warmupMs: number;
+  private warmupMs: number;
   private measuredMs: number;
   private readonly latencies = new Latencies('fine');
   private readonly endings: Record<Ending, number> = { committed: 0, aborted: 0, refused: 0, unknown: 0, shed: 0 };
@@ -55,6 +56,22 @@ export class Recorder {
     if (ending === 'refused') this.current.refused++;
     if (decided && txid !== null && this.told.length < MOST_TOLD) this.told.push([txid, outcome ?? ending]);
     if (this.counts(ending, dueMs, atMs)) this.count(attempted, atMs - dueMs, atMs);
+  }
+
+  /**
+   * The measured time begins so many seconds after the start, if that is earlier than it would: with the next second, when those are over.
+   * @returns when it begins
+   */
+  measureAfter(seconds: number, nowMs: number): number {
+    this.advance(nowMs);
+    const { current } = this;
+    const warmupSeconds = this.warmupMs / 1000;
+    const elapsed = warmupSeconds + current.second;
+    const begin = Math.max(seconds, elapsed + 1);
+    if (current.second >= 0 || begin >= warmupSeconds) return warmupSeconds;
+    this.warmupMs = begin * 1000;
+    current.second = elapsed - begin;
+    return begin;
   }
 
   /** It was not sent, because too many are unanswered. */

@@ -5,7 +5,7 @@ import type { Attempted, OpenWay } from './ways/way.js';
 import type { PlannedCheckout } from './workload.js';
 
 const ASSIGNMENT: Assignment = {
-  way: 'sdk', loop: { kind: 'open', ratePerSecond: 1_000 }, warmupSeconds: 0, seconds: 0.05, batchSize: 1, worker: 0, workers: 1, idPrefix: 'r',
+  way: 'sdk', loop: { kind: 'open', ratePerSecond: 1_000 }, warmupSeconds: 0, mostWarmupSeconds: 0, seconds: 0.05, batchSize: 1, worker: 0, workers: 1, idPrefix: 'r',
   workload: { protocol: '2pc', participants: 3, refusalShare: 0, skew: 'uniform', payloadBytes: 0, seed: 1 },
   target: { coordinatorUrls: ['http://127.0.0.1:1'], token: '', localDatabaseUrl: null, localHttpUrl: null, localPool: 1 },
 };
@@ -27,6 +27,13 @@ describe('a run', () => {
     expect(result.endings).toEqual({ committed: 25, aborted: 0, refused: 0, unknown: 0, shed: 0 });
     expect(orders.slice(0, 2)).toEqual(['r-1-000000000', 'r-1-000000001']);
     expect(result.seconds).toBe(0.05);
+  });
+
+  it('of an open loop measures as soon as it is told that it is warm, and as long as ever', async () => {
+    const seen: number[] = [];
+    const result = await run({ ...ASSIGNMENT, warmupSeconds: 1, mostWarmupSeconds: 60, loop: { kind: 'open', ratePerSecond: 100 }, seconds: 1 }, way(async () => COMMITTED), { ...hooks(), onSecond: ({ second }) => { seen.push(second); }, measureAfter: Promise.resolve(1) });
+    expect(seen.slice(0, 2)).toEqual([-1, 0]);
+    expect([result.endings.committed, result.seconds]).toEqual([100, 1]);
   });
 
   it('of a closed loop has its share of the clients under way', async () => {

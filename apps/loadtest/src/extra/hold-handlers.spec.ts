@@ -8,15 +8,20 @@ class Handlers extends HoldHandlers {}
 
 const call = (key: string, amount: number): BranchCall<Hold> => ({ payload: { orderId: `o-${key}-${amount}`, key, amount } }) as BranchCall<Hold>;
 
-/** Keys a (10 left) and b (none); notes the values of what is changed. */
-function database(): { manager: EntityManager; changed: unknown[] } {
+/** Keys a (10 left) and b (none); notes the values of what is changed, and all statements. */
+function database(): { manager: EntityManager; changed: unknown[]; statements: string[] } {
   const changed: unknown[] = [];
+  const statements: string[] = [];
+  const free = new Map([['a', 10], ['b', 0]]);
   const query = async (sql: string, values: readonly unknown[][]): Promise<unknown> => {
-    if (sql.startsWith('SELECT')) return [{ key: 'a', available: '10' }, { key: 'b', available: '0' }];
-    changed.push(values);
-    return [[], values[0]!.length];
+    statements.push(sql.trim().split(' ')[0]!);
+    if (sql.startsWith('SELECT')) return [...free].map(([key, available]) => ({ key, available: String(available) }));
+    const [keys, amounts] = values as [string[], number[]];
+    const taken = sql.includes('RETURNING') ? keys.filter((key, i) => (free.get(key) ?? -1) >= amounts[i]!) : keys;
+    if (taken.length > 0) changed.push(values);
+    return [taken.map((key) => ({ key })), taken.length];
   };
-  return { manager: { query } as unknown as EntityManager, changed };
+  return { manager: { query } as unknown as EntityManager, changed, statements };
 }
 
 describe('hold', () => {
@@ -25,6 +30,13 @@ describe('hold', () => {
     const votes = await new Handlers().prepare([call('a', 7), call('a', 4), call('b', 1), call('none', 1), call('a', 3)], manager);
     expect(votes.map((said) => (said.vote === 'no' ? said.code : said.vote))).toEqual(['yes', 'OUT_OF_SUPPLY', 'OUT_OF_SUPPLY', 'UNKNOWN_KEY', 'yes']);
     expect(changed).toEqual([[['a'], [10]]]);
+  });
+
+  it('is granted in one statement where there is enough for all', async () => {
+    const { manager, changed, statements } = database();
+    const votes = await new Handlers().prepare([call('a', 7), call('a', 3)], manager);
+    expect(votes.map((said) => said.vote)).toEqual(['yes', 'yes']);
+    expect([changed, statements]).toEqual([[[['a'], [10]]], ['UPDATE']]);
   });
 
   it('changes nothing when all are refused', async () => {

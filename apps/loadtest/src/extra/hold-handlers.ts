@@ -2,6 +2,7 @@ import { AbortMany, type BranchCall, CommitMany, CompensateMany, ExecuteMany, Lo
 import type { Json } from '#libs/protocol';
 import { expectUpdated, type Granted, grantInOrder, sortedKeys, totalsOf, type Totals, type UpdateResult, type Wish } from '#libs/shop';
 import type { EntityManager } from 'typeorm';
+import { grantMost } from '../../../../libs/shop/src/grant.js';
 
 export interface Hold {
   readonly orderId: string;
@@ -21,6 +22,8 @@ const SCHEMA: Json = {
   additionalProperties: false,
 };
 
+const REFUSAL = { unknown: 'UNKNOWN_KEY', short: 'OUT_OF_SUPPLY' };
+
 /** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
 const LOCK = 'SELECT key, available FROM supply WHERE key = ANY($1::text[]) ORDER BY key FOR UPDATE';
 
@@ -31,7 +34,7 @@ const change = (set: string): string => `
 const withMovements = (sql: string): string => `
   WITH moved AS (INSERT INTO supply_movement (order_id, key, amount) SELECT * FROM unnest($3::text[], $4::text[], $5::int[])) ${sql}`;
 
-const HOLD = change('available = available - d.amount, held = held + d.amount');
+const HOLD = `${change('available = available - d.amount, held = held + d.amount')} AND supply.available >= d.amount RETURNING supply.key`;
 const GIVE_BACK = change('available = available + d.amount, held = held - d.amount');
 const MOVE_OUT = withMovements(change('held = held - d.amount'));
 /** Negative amounts put back. */
@@ -39,7 +42,7 @@ const TAKE = withMovements(change('available = available - d.amount'));
 
 /** The operation `hold`, which costs what inventory's `reserve` costs: the same statements on a table of its own. */
 export abstract class HoldHandlers {
-  @LockMany('hold')
+  @LockMany('hold', { oneStatement: true })
   async lock(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await lockSupply(calls, manager);
   }
@@ -47,17 +50,15 @@ export abstract class HoldHandlers {
   /** Refuses UNKNOWN_KEY and OUT_OF_SUPPLY; one key is granted in the order of the calls. */
   @PrepareMany('hold', { schema: SCHEMA })
   async prepare(calls: readonly Call[], manager: EntityManager): Promise<readonly StepResult[]> {
-    const { votes, totals } = await grant(calls, manager);
-    if (totals.keys.length > 0) await update(HOLD, totals, manager);
-    return votes;
+    return grantMost(calls.map((call) => wishOf(call)), { take: (totals) => hold(totals, manager), look: (keys) => look(keys, manager) }, REFUSAL);
   }
 
-  @CommitMany('hold')
+  @CommitMany('hold', { oneStatement: true })
   async commit(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(MOVE_OUT, totalsOf(calls.map((call) => wishOf(call))), manager, movements(calls));
   }
 
-  @AbortMany('hold')
+  @AbortMany('hold', { oneStatement: true })
   async abort(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(GIVE_BACK, totalsOf(calls.map((call) => wishOf(call))), manager);
   }
@@ -70,14 +71,14 @@ export abstract class HoldHandlers {
     return votes;
   }
 
-  @CompensateMany('hold')
+  @CompensateMany('hold', { oneStatement: true })
   async putBack(calls: readonly Call[], manager: EntityManager): Promise<void> {
     await update(TAKE, totalsOf(calls.map((call) => wishOf(call, -1))), manager, movements(calls, -1));
   }
 }
 
 async function grant(calls: readonly Call[], manager: EntityManager): Promise<Granted> {
-  return grantInOrder(calls.map((call) => wishOf(call)), await lockSupply(calls, manager), { unknown: 'UNKNOWN_KEY', short: 'OUT_OF_SUPPLY' });
+  return grantInOrder(calls.map((call) => wishOf(call)), await lockSupply(calls, manager), REFUSAL);
 }
 
 function wishOf({ payload }: Call, sign: 1 | -1 = 1): Wish {
@@ -90,9 +91,18 @@ function movements(calls: readonly Call[], sign: 1 | -1 = 1): readonly (readonly
   return [payloads.map((p) => p.orderId), payloads.map((p) => p.key), payloads.map((p) => sign * p.amount)];
 }
 
-async function lockSupply(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
-  const rows: readonly { readonly key: string; readonly available: string }[] = await manager.query(LOCK, [sortedKeys(calls.map((call) => call.payload.key))]);
+function lockSupply(calls: readonly Call[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
+  return look(sortedKeys(calls.map((call) => call.payload.key)), manager);
+}
+
+async function look(keys: readonly string[], manager: EntityManager): Promise<ReadonlyMap<string, number>> {
+  const rows: readonly { readonly key: string; readonly available: string }[] = await manager.query(LOCK, [keys]);
   return new Map(rows.map((row) => [row.key, Number(row.available)]));
+}
+
+async function hold({ keys, amounts }: Totals, manager: EntityManager): Promise<ReadonlySet<string>> {
+  const [rows] = await manager.query<readonly [readonly { readonly key: string }[], number]>(HOLD, [keys, amounts]);
+  return new Set(rows.map((row) => row.key));
 }
 
 async function update(sql: string, { keys, amounts }: Totals, manager: EntityManager, more: readonly unknown[] = []): Promise<void> {
