@@ -160,7 +160,7 @@ describe.each([
 ] as const)('a saga between two steps, %s', (which, amountCents, outcome, effects) => {
   it(`keeps what its steps have done, and is ${outcome} when the coordinator is back`, async () => {
     const checkout = newCheckout({ amountCents });
-    const lost = await loseCoordinator('coordinator.before.write:saga/SENT#2', checkout, checkoutRequest(checkout, 'saga'));
+    const lost = await loseCoordinator('coordinator.before.send:saga/EXECUTE#2', checkout, checkoutRequest(checkout, 'saga'));
     expect(await branchesOf(cluster, lost.txid)).toMatchObject([{ participant: 'orders', state: 'executed' }, { participant: 'inventory', state: 'executed' }]);
     expect(await effectsOf(cluster, checkout)).toEqual({ order: 'pending', held: 0, paid: 0, reserved: 0, moved: 1 });
     for (const site of SITES) expect(await inDoubtAt(site, lost.txid)).toBeUndefined();

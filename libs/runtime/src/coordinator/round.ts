@@ -52,6 +52,7 @@ export class Round {
         break;
       case 'progress':
         this.progress.push({ transaction, row: record.row });
+        if (record.isLazy === true) return;
         break;
       case 'decide':
         this.decisions.push({ transaction, row: record.row, as: record.as });

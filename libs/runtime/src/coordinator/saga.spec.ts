@@ -64,12 +64,12 @@ describe('the coordinator driver with sagas', () => {
     expect(stored(txid)).toMatchObject({ register: { decision: 'ABORT' }, end: { outcome: 'compensated' } });
   });
 
-  it('sends no EXECUTE before SENT is durable, nor COMPENSATE before DECIDE is', async () => {
+  it('sends no EXECUTE before BEGIN is durable, nor of a later step before SENT is, nor COMPENSATE before DECIDE is', async () => {
     bench.bus.site('inventory').execute = refusing;
     const driver = await bench.owner([0]);
     bench.store.hold();
     const beginning = begun(driver, sagaCheckout());
-    for (const [flush, executes, compensates] of [[1, 0, 0], [2, 0, 0], [3, 1, 0], [4, 2, 0]] as const) {
+    for (const [flush, executes, compensates] of [[1, 0, 0], [2, 1, 0], [3, 2, 0]] as const) {
       await until(() => bench.store.held === 1);
       await turns();
       expect({ flush, executes: sentTo('EXECUTE').length, compensates: sentTo('COMPENSATE').length }).toEqual({ flush, executes, compensates });
@@ -80,6 +80,19 @@ describe('the coordinator driver with sagas', () => {
     const txid = await beginning;
     await settled();
     expect(driver.view(txid)!.status).toBe('compensated');
+  });
+
+  it('sends what COMMIT obliges it to without waiting for SENT, and notes it all the same', async () => {
+    bench.bus.site('orders').deafTo.add('EXECUTE');
+    const driver = await bench.owner([0]);
+    const txid = await begun(driver, sagaCheckout({ steps: sagaCheckout().steps.slice(2) }));
+    await until(() => bench.store.register.has(txid));
+    bench.store.hold();
+    await until(() => sentTo('EXECUTE').length === 2);
+    expect([sentTo('EXECUTE'), bench.store.progressKeys('SENT', txid)]).toEqual([['debit', 'confirm'], ['debit']]);
+    bench.store.release();
+    await bench.clock.advance(5);
+    await until(() => bench.store.progressKeys('SENT', txid).length === 2);
   });
 
   it('aborts when it is cancelled, and at its deadline', async () => {
@@ -172,6 +185,35 @@ describe('the coordinator driver with sagas', () => {
       expect(sentTo('EXECUTE')).toEqual(['place', 'reserve', 'reserve', 'debit', 'confirm']);
     });
 
+    it('aborts one of which nothing was noted as sent, and undoes its first steps, which may have been', async () => {
+      bench.bus.site('inventory').deafTo.add('EXECUTE');
+      const first = await bench.owner([0]);
+      const { steps: [place, reserve, debit, confirm] } = sagaCheckout();
+      const txid = await begun(first, sagaCheckout({ steps: [place!, { ...reserve!, after: [] }, { ...debit!, after: ['place', 'reserve'] }, confirm!] }));
+      await until(() => bench.bus.site('orders').stepState(txid, 0) === 'executed');
+      bench.store.hold();
+      await first.assigned([]);
+      expect(bench.store.progressKeys('SENT', txid)).toEqual([]);
+      bench.store.release();
+      const successor = await bench.owner([0]);
+      await settled();
+      expect(successor.view(txid)).toMatchObject({ status: 'compensated', reason: { code: 'COORDINATOR_RECOVERED' } });
+      expect([bench.bus.site('orders').stepState(txid, 0), bench.bus.site('inventory').stepState(txid, 1)]).toEqual(['compensated', 'cancelled']);
+    });
+
+    it('asks a pivot that may have been sent before it aborts, and commits if it has executed', async () => {
+      const first = await bench.owner([0]);
+      const txid = await begun(first, sagaCheckout({ steps: sagaCheckout().steps.slice(2) }));
+      await until(() => bench.bus.site('payments').stepState(txid, 0) === 'executed');
+      bench.store.hold();
+      await first.assigned([]);
+      expect([bench.store.progressKeys('SENT', txid), bench.store.register.has(txid)]).toEqual([[], false]);
+      bench.store.release();
+      const successor = await bench.owner([0]);
+      await settled();
+      expect(successor.view(txid)).toMatchObject({ status: 'completed' });
+    });
+
     it('aborts one of which no step was sent: its caller may have been told that it will never commit', async () => {
       const driver = await bench.owner([0]);
       bench.store.hold();
@@ -185,7 +227,7 @@ describe('the coordinator driver with sagas', () => {
       await settled();
       const [txid] = bench.store.begins.keys();
       expect(successor.view(txid!)).toMatchObject({ status: 'compensated', reason: { code: 'COORDINATOR_RECOVERED' } });
-      expect(bench.bus.sent).toEqual([]);
+      expect(sentTo('EXECUTE')).toEqual([]);
     });
 
     it('carries out what the register holds', async () => {

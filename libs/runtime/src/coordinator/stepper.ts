@@ -2,7 +2,7 @@ import type { Envelope, ProtocolMessage } from '#libs/protocol';
 import type { BeginRow, OutcomeEvent, RegisterEntry, TransactionView, UnfinishedTransaction } from '../ports.js';
 import { participantsOf } from './admission.js';
 import type { CoordinatorContext } from './context.js';
-import type { ProtocolInput, Stepped } from './protocols/protocol.js';
+import type { DurableRecord, ProtocolInput, Stepped } from './protocols/protocol.js';
 import type { Owed, Round } from './round.js';
 import type { Shard } from './shard.js';
 import { Timeline } from './timeline.js';
@@ -176,7 +176,7 @@ export class Stepper {
       }
       round.add(transaction, record);
       transaction.timeline.record(record, nowMs);
-      if (record.to !== 'decide' || record.as !== 'note') round.urgent = true;
+      if (!mayWait(record)) round.urgent = true;
     }
     if (end !== null) this.writeEndWhenTold(transaction, end, round, nowMs);
     const isHeld = end !== null && !transaction.isTold;
@@ -240,4 +240,8 @@ export class Stepper {
     this.published.push(transaction);
     if (!this.isPatient(transaction)) this.hurry(transaction);
   }
+}
+
+function mayWait(record: DurableRecord): boolean {
+  return (record.to === 'progress' && record.isLazy === true) || (record.to === 'decide' && record.as === 'note');
 }

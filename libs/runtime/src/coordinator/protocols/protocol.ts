@@ -26,7 +26,8 @@ interface Named {
 /** A record of a machine as the store takes it. */
 export type DurableRecord =
   | Named & { readonly to: 'begin' }
-  | Named & { readonly to: 'progress'; readonly row: ProgressRow }
+  /** Lazy: nothing waits for it, and whoever takes over without it can do without it. */
+  | Named & { readonly to: 'progress'; readonly row: ProgressRow; readonly isLazy?: true }
   /**
    * register  becomes the decision by winning its place; the machine hears what the register holds (REGISTERED)
    * site      a decision that stands as soon as it is durable, with this flush

@@ -13,15 +13,19 @@ interface SagaState {
   readonly held: Stepped['ready'] | null;
 }
 
-const NEVER_SENT: Reason = { code: ReasonCode.COORDINATOR_RECOVERED, detail: 'no step was sent when its coordinator was replaced' };
+const UNNOTED: Reason = { code: ReasonCode.COORDINATOR_RECOVERED, detail: 'no step was noted as sent when its coordinator was replaced' };
 
 /**
  * BEGIN, SENT before a step's first EXECUTE, DECIDE (into the register), SKIP, ATTENTION, END. All of them fenced by the shard's epoch,
  * COMMIT too.
  *
- * BEGIN is flushed before the first SENT and not together with it. For a new owner goes on with a saga where the others abort; but a
- * caller who was refused while BEGIN was in flight (the store or the shard gone) has been told that it will never commit. So a saga
- * without any SENT may be such a one, and a new owner aborts it.
+ * SENT says which steps may have been executed by whoever was the owner before, and with which inputs. Of two waves that is known without
+ * it, so their EXECUTEs do not wait until it is durable: of the first, which follows from BEGIN alone, and of those after COMMIT, which
+ * all have to be executed, with inputs that the register knows or that participants repeat from their rows.
+ *
+ * SENT of the first wave is written when BEGIN is durable and its caller has been answered. For a new owner goes on with a saga where
+ * the others abort; but a caller who was refused while BEGIN was in flight (the store or the shard gone) has been told that it will
+ * never commit. So a saga without any SENT may be such a one, and a new owner aborts it, and takes it that its first wave was sent.
  */
 export function saga(): Protocol<SagaState> {
   return {
@@ -31,12 +35,15 @@ export function saga(): Protocol<SagaState> {
     takes: new Set(['EXECUTED', 'REFUSED', 'FAILED', 'COMPENSATED', 'CANCELLED']),
     start({ spec }, nowMs) {
       const { state, ready } = withRows(stepSagaCoordinator(null, { kind: 'START', spec: spec as SagaSpec }, nowMs), rowsOf);
-      return { state: { machine: state, held: { ...ready, records: ready.records.filter(({ to }) => to !== 'begin') } }, ready: { ...NOTHING_OWED, records: [BEGIN] } };
+      const records = ready.records.filter(({ to }) => to !== 'begin').map(lazily);
+      return { state: { machine: state, held: { ...ready, records } }, ready: { ...NOTHING_OWED, records: [BEGIN] } };
     },
     recover(unfinished, nowMs) {
       const input = recovery(unfinished);
-      if (input.sent.length > 0 || input.register !== null) return stepped(withRows(stepSagaCoordinator(null, input, nowMs), rowsOf));
-      return abortUnsent(input.spec, NEVER_SENT, nowMs);
+      if (input.sent.length > 0) return stepped(withRows(stepSagaCoordinator(null, input, nowMs), rowsOf));
+      const sent = firstWaveOf(input.spec, nowMs);
+      if (input.register !== null) return stepped(withRows(stepSagaCoordinator(null, { ...input, sent }, nowMs), rowsOf));
+      return giveUp(input.spec, sent, UNNOTED, nowMs);
     },
     step(state, input, nowMs) {
       if (input.kind === 'BEGUN') return { state: { machine: state.machine, held: null }, ready: state.held ?? NOTHING_OWED };
@@ -61,19 +68,24 @@ function stepped({ state, ready }: Stepped<SagaCoordinatorState>): Stepped<SagaS
 
 /** Nobody has been asked for anything, so it can still be called off, even one that decides to commit at once (all steps retriable). */
 function beforeBegun(state: SagaState, input: ProtocolInput, nowMs: number): Stepped<SagaState> {
-  if (input.kind === 'CANCEL') return abortUnsent(state.machine.spec, input.reason, nowMs);
+  if (input.kind === 'CANCEL') return giveUp(state.machine.spec, [], input.reason, nowMs);
   return { state, ready: NOTHING_OWED, ignored: 'not-begun' };
 }
 
-/** The machine gives up a saga without SENT whose time is over: it proposes ABORT, and nothing else. */
-function abortUnsent(spec: SagaSpec, reason: Reason, nowMs: number): Stepped<SagaState> {
+/** What the machine sends first, which follows from the saga alone. */
+function firstWaveOf(spec: SagaSpec, nowMs: number): readonly SagaSent[] {
+  return stepSagaCoordinator(null, { kind: 'START', spec }, nowMs).ready.records.filter((record) => record.kind === 'SENT');
+}
+
+/** The machine gives up a saga whose time is over: it proposes ABORT, once a pivot that was sent cannot execute any more. */
+function giveUp(spec: SagaSpec, sent: readonly SagaSent[], reason: Reason, nowMs: number): Stepped<SagaState> {
   const overdue = { ...spec, deadlineMs: spec.createdAtMs };
-  const input: Recover = { kind: 'RECOVER', spec: overdue, sent: [], skipped: [], attention: null, register: null };
+  const input: Recover = { kind: 'RECOVER', spec: overdue, sent, skipped: [], attention: null, register: null };
   const { state, ready } = withRows(stepSagaCoordinator(null, input, Math.max(nowMs, spec.createdAtMs)), rowsOf);
   const because = (record: DurableRecord): DurableRecord => (
     record.to === 'decide' ? { ...record, detail: decisionText({ decision: 'ABORT', reason }), row: { ...record.row, reason } } : record
   );
-  return { state: { machine: { ...state, spec }, held: null }, ready: { ...ready, records: ready.records.map(because) } };
+  return { state: { machine: { ...state, spec, reason }, held: null }, ready: { ...ready, records: ready.records.map(because) } };
 }
 
 /** What the progress rows of a saga say. */
@@ -97,12 +109,14 @@ function registerOf({ decision, reason, branches, atMs }: RegisterEntry) {
   return { decision, reason, steps: branches as readonly SagaStepReport[], atMs };
 }
 
-function rowsOf(record: SagaRecord): readonly DurableRecord[] {
+function rowsOf(record: SagaRecord, { phase }: SagaCoordinatorState): readonly DurableRecord[] {
   switch (record.kind) {
     case 'BEGIN':
       return [BEGIN];
-    case 'SENT':
-      return [progressRow(record.kind, record.step, { txid: record.txid, kind: 'SENT', key: record.step, data: { inputs: record.inputs } })];
+    case 'SENT': {
+      const row = progressRow(record.kind, record.step, { txid: record.txid, kind: 'SENT', key: record.step, data: { inputs: record.inputs } });
+      return [phase === 'completing' ? lazily(row) : row];
+    }
     case 'SKIP': {
       const { txid, step, reason, atMs } = record;
       return [progressRow(record.kind, withCode(step, reason), { txid, kind: 'SKIP', key: step, data: asJson({ reason, atMs }) })];
@@ -121,6 +135,10 @@ function rowsOf(record: SagaRecord): readonly DurableRecord[] {
       return [{ to: 'end', name: 'END', detail, row: { txid, outcome, reason, resolved, branches: steps, atMs } }];
     }
   }
+}
+
+function lazily(record: DurableRecord): DurableRecord {
+  return record.to === 'progress' ? { ...record, isLazy: true } : record;
 }
 
 function progressRow(name: string, detail: string, row: ProgressRow): DurableRecord {
