@@ -11,6 +11,8 @@ import { viewOf } from './view.js';
 /** Undecided transactions from which on a round waits for company, and how many of them are worth a millisecond. */
 const GATHER_FROM = 8;
 const GATHER_PER_MS = 10;
+/** What nobody waits for waits longer then: the next round of the others takes it along. */
+const BUSY_FACTOR = 5;
 
 export type LaneInput = BeginInput | RecoverInput | PromptInput;
 
@@ -160,8 +162,9 @@ export class Lane {
   }
 
   private armLazy(): void {
-    const { clock, options } = this.context;
-    this.takeBackLazy ??= clock.at(clock.now() + options.lazyMs, () => {
+    const { clock, options, table } = this.context;
+    const waitMs = options.lazyMs * (table.undecided < GATHER_FROM ? 1 : BUSY_FACTOR);
+    this.takeBackLazy ??= clock.at(clock.now() + waitMs, () => {
       this.takeBackLazy = null;
       this.rounds.open.urgent = true;
       this.wake();
