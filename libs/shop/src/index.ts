@@ -1,5 +1,7 @@
 export { type AtomicCheckout, type Checkout, type CheckoutBranch, checkoutRequest, type CheckoutStep, type SagaCheckout } from './checkout-request.js';
-export { type Granted, grantInOrder, sortedKeys, totalsOf, type Totals, type Wish } from './grant.js';
+export { type Granted, grantInOrder, grantMost, sortedKeys, totalsOf, type Totals, type Wish } from './grant.js';
+export { lockInOrder } from './ordered.js';
+export { WISHES } from './wishes.js';
 export { expectUpdated, type UpdateResult } from './updated.js';
 export { type Debit, PaymentsParticipant } from './payments/payments.participant.js';
 export { Account } from './payments/account.entity.js';

@@ -1,8 +1,7 @@
 import { AbortMany, type BranchCall, CommitMany, CompensateMany, ExecuteMany, LockMany, PrepareMany, type StepResult } from '#libs/participant';
 import type { Json } from '#libs/protocol';
-import { expectUpdated, type Granted, grantInOrder, sortedKeys, totalsOf, type Totals, type UpdateResult, type Wish } from '#libs/shop';
+import { expectUpdated, type Granted, grantInOrder, grantMost, lockInOrder, sortedKeys, type Totals, totalsOf, type UpdateResult, WISHES, type Wish } from '#libs/shop';
 import type { EntityManager } from 'typeorm';
-import { grantMost } from '../../../../libs/shop/src/grant.js';
 
 export interface Hold {
   readonly orderId: string;
@@ -24,13 +23,14 @@ const SCHEMA: Json = {
 
 const REFUSAL = { unknown: 'UNKNOWN_KEY', short: 'OUT_OF_SUPPLY' };
 
+const GATE = lockInOrder('supply', 'key', 7_205_023);
+
 /** In key order, so that batches that run at the same time wait for each other instead of deadlocking. */
 const LOCK = 'SELECT key, available FROM supply WHERE key = ANY($1::text[]) ORDER BY key FOR UPDATE';
 
-/** `= ANY` beside the join: without it the planner reads the whole table for a batch of some dozens. */
 const change = (set: string): string => `
   UPDATE supply SET ${set}
-    FROM unnest($1::text[], $2::bigint[]) AS d(key, amount) WHERE supply.key = d.key AND supply.key = ANY($1::text[])`;
+    FROM ${WISHES} WHERE supply.key = d.key`;
 const withMovements = (sql: string): string => `
   WITH moved AS (INSERT INTO supply_movement (order_id, key, amount) SELECT * FROM unnest($3::text[], $4::text[], $5::int[])) ${sql}`;
 
@@ -44,7 +44,7 @@ const TAKE = withMovements(change('available = available - d.amount'));
 export abstract class HoldHandlers {
   @LockMany('hold', { oneStatement: true })
   async lock(calls: readonly Call[], manager: EntityManager): Promise<void> {
-    await lockSupply(calls, manager);
+    await manager.query(GATE, [calls.map((call) => call.payload.key)]);
   }
 
   /** Refuses UNKNOWN_KEY and OUT_OF_SUPPLY; one key is granted in the order of the calls. */
