@@ -90,7 +90,7 @@ describe('a run finds', () => {
     ['a row that is told early, of three-phase commit', 'row-told-early', /^UNEXPECTED|^AC/, { seed: 1, protocols: ['3pc'] }],
     ['a row that is told early, of Paxos Commit', 'row-told-early', /^AC3/, { seed: 1, protocols: ['paxos-commit'] }],
     ['a row that is told early, of a saga', 'row-told-early', /^AC3|^EFFECTS|^OUTCOME/, { seed: 1, protocols: ['saga'] }],
-    ['an owner of a saga whose epoch is over and who writes all the same', 'epoch-ignored', /^AC5/, { ...LATE, seed: 32, protocols: ['saga'] }],
+    ['an owner of a saga whose epoch is over and who writes all the same', 'epoch-ignored', /^AC5/, { ...LATE, seed: 14, protocols: ['saga'] }],
   ];
 
   it.each(cases)('%s', async (_what, defect, violation, options) => {
