@@ -40,10 +40,10 @@ export function saga(): Protocol<SagaState> {
     },
     recover(unfinished, nowMs) {
       const input = recovery(unfinished);
-      if (input.sent.length > 0) return stepped(withRows(stepSagaCoordinator(null, input, nowMs), rowsOf));
-      const sent = firstWaveOf(input.spec, nowMs);
-      if (input.register !== null) return stepped(withRows(stepSagaCoordinator(null, { ...input, sent }, nowMs), rowsOf));
-      return giveUp(input.spec, sent, UNNOTED, nowMs);
+      const isNoted = input.sent.length > 0;
+      const sent = isNoted ? input.sent : firstWaveOf(input.spec, nowMs);
+      if (!isNoted && input.register === null) return giveUp(input.spec, sent, UNNOTED, nowMs);
+      return stepped(withRows(stepSagaCoordinator(null, { ...input, sent }, nowMs), rowsOf));
     },
     step(state, input, nowMs) {
       if (input.kind === 'BEGUN') return { state: { machine: state.machine, held: null }, ready: state.held ?? NOTHING_OWED };
